@@ -1,6 +1,7 @@
 # make results    run the notebook from top to bottom, in place
 # make notebook   open it in JupyterLab
 # make test       run the tests
+# make benchmark  compare the training's speed with that of others
 # Each sets up .venv first, given Python 3.10 to 3.13 (choose one with PYTHON=python3.12).
 # MNIST comes from Keras, or from the .npz file that MNIST_NPZ names.
 
@@ -9,7 +10,7 @@ BIN := .venv/bin
 NEXT := .next-run.ipynb
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: results notebook test benchmark lint clean
+.PHONY: results notebook test benchmark clean
 
 # What a run leaves in the notebook beside its outputs (times, versions) is taken out again.
 define SCRUB
@@ -31,6 +32,9 @@ results: .venv/ready
 
 notebook: .venv/ready
 	$(BIN)/jupyter lab VAE_MNIST.ipynb
+
+benchmark: .venv/ready
+	$(BIN)/python benchmarks/train_speed.py
 
 test: .venv/test-ready
 	$(BIN)/ruff check .

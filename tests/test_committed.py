@@ -75,7 +75,7 @@ def test_results_are_whole_and_of_mnist():
     results = ROOT / "Results"
     numbers = metrics(results)
     check_metrics(numbers, train_images=60_000, test_images=10_000, stand_in=False)
-    assert numbers["test"]["elbo"] >= -137.0
+    assert numbers["test"]["elbo"] >= -134.5
     tracked = subprocess.run(["git", "ls-files", "Results"], cwd=ROOT, capture_output=True, text=True).stdout
     assert "metrics.json" in tracked and ".keras" not in tracked and "in-progress" not in tracked
 
@@ -110,7 +110,9 @@ def test_reproductions_stand_where_their_inputs_stand():
 def test_readme_numbers_are_those_of_the_run():
     text, numbers = README.read_text(), metrics(ROOT / "Results")
     test = numbers["test"]
-    for value in (-test["elbo"], -test["reconstruction"], test["kl"], -numbers["log_px"], numbers["gap"]):
+    refined = numbers["test_refined"]["elbo"]
+    bound = -test["elbo"], -test["reconstruction"], test["kl"], -refined
+    for value in (*bound, -numbers["log_px"], numbers["gap"]):
         assert f"{value:.2f}" in text, value
     assert f"{numbers['train_seconds']:.0f} s" in text
 

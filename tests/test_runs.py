@@ -207,9 +207,10 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     check_results(results, moments=metrics_moments(results))
     numbers = metrics(results)
     check_metrics(numbers, train_images=60_000, test_images=10_000, stand_in=False)
-    assert numbers["test"]["elbo"] >= -137.0
+    assert numbers["test"]["elbo"] >= -135.5  # runs scatter around -134.4 by some tenths
     assert 4 < numbers["test"]["kl"] < 10
     assert 0 < numbers["gap"] < 10
+    assert numbers["test"]["elbo"] < numbers["test_refined"]["elbo"] < numbers["log_px"]
     assert numbers["importance_weighted"]["1000"] < numbers["importance_weighted"]["exact"]
     bounds = [numbers["figure2"][latents]["aevb_test"][-1] for latents in ("3", "5", "10", "20")]
     assert bounds == sorted(bounds), "more latents, up to twenty, make a better model"
