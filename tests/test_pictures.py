@@ -62,6 +62,10 @@ def test_scatter_puts_codes_and_class_numerals_where_they_belong(nb):
     np.testing.assert_allclose(ax.collections[0].get_offsets(), codes)
     numerals = {text.get_text(): text.get_position() for text in ax.texts if text.get_text() in "37"}
     assert numerals == {"3": (1.0, 2.0), "7": (-3.0, -1.0)}
+    place(np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [1.1, 2.0]]))
+    three, seven = (text.get_position() for text in ax.texts if text.get_text() in "37")
+    assert seven[0] - three[0] > 0.3 and three[1] == seven[1] == 2, "numerals do not cover each other"
+    assert three[0] + seven[0] == pytest.approx(2.1)
     circles = sorted(patch.get_radius() for patch in ax.patches)
     assert circles == [1, 2, 3]
     colours = ax.collections[0].get_facecolors()
