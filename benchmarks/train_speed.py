@@ -14,22 +14,22 @@ own clock, which runs while it trains: tracing and compiling count, building net
 After every epoch all are judged by one number, -ELBO of the notebook's binary test images in nats per image,
 with one code per image. The columns:
 
-    s/epoch     median over all epochs but the first; in brackets, how many times the notebook's
+    s/epoch     median over all epochs but the first; in brackets, how many times the notebook's. Times to a
+                bound are the first epoch's seconds and then this median for each, so that an epoch which
+                something held up (the machine, or threads of the others) does not decide the race
     images/s    training images per second, from that median
     GFLOP/s     floating-point operations of the layers' matrix products per second. A layer of w weights
                 needs 6·w of them per image: 2·w forward, 2·w for the gradient of its weights and 2·w for
                 that of its input, which the first layer does not need. A convolution counts as the product of
                 its patches with its kernel. Whatever else a step does counts as nothing.
     of limit    those GFLOP/s against the same products alone, same shapes, measured between the epochs
-    ≤ 155 ...   training seconds until the first epoch's end at which -ELBO is that low, and the ratio again
+    ≤ 155 ...   seconds of training to the first epoch's end at which -ELBO is that low, and the ratio again
 
 Then: where the time of the notebook's step goes, and how time and memory grow. The last line is one JSON
 object with all figures.
 """
 
 import argparse
-import ctypes
-import gc
 import importlib.metadata
 import importlib.util
 import json
@@ -38,12 +38,20 @@ import math
 import os
 import platform
 import re
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import types
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = (155, 150, 145, 140, 137)
@@ -129,10 +137,15 @@ class Contender(threading.Thread):
             self.join()
         return more
 
+    def totals(self):
+        """Training seconds until each epoch's end: the first epoch's, then the others' median each."""
+        median = float(np.median(self.seconds[1:] or 0))
+        return [self.seconds[0] + k * median for k in range(len(self.seconds))]
+
     def seconds_to(self, target):
         """Training seconds until the first epoch's end with a bound of at most `target`, or None."""
-        totals = np.cumsum(self.seconds)
-        return next((float(t) for t, bound in zip(totals, self.bounds, strict=True) if bound <= target), None)
+        ends = zip(self.totals(), self.bounds, strict=True)
+        return next((total for total, bound in ends if bound <= target), None)
 
 
 # The notebook's `train` asks for a bound at the end of each epoch: there its clock stops.
@@ -367,7 +380,7 @@ def figures(c, flops, product_seconds):
     result |= dict(seconds_per_epoch=epoch, images_per_second=images / epoch)
     result |= dict(gflop_per_second=rate, limit_gflop_per_second=limit, share_of_limit=rate / limit)
     result["seconds_to"] = {str(target): c.seconds_to(target) for target in TARGETS}
-    return result | dict(seconds=[float(total) for total in np.cumsum(c.seconds)], bound=c.bounds)
+    return result | dict(seconds=c.totals(), each_epoch=c.seconds, bound=c.bounds)
 
 
 def with_gradient(function, variables=None):
@@ -422,74 +435,103 @@ def profile(pixels, repeats):
     return flops, seconds | {"· other: biases, decoder's ReLU": seconds["bound and its gradient"] - inside}
 
 
-def peak_memory(work):
-    """The result of work(), and by how many MB resident memory rose at most (None where Linux can't say)."""
-    gc.collect()
-    try:  # give free memory back, then start the high-water mark anew
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-    except (AttributeError, OSError, TypeError):
-        return work(), None
-
-    def resident(name):
-        return int(re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-
-    before = resident("VmRSS")
-    return work(), resident("VmHWM") - before
-
-
 def power_law(sizes, values):
     """p and c of values ≈ c·sizes**p, by least squares of the logarithms; two None if there are too few."""
-    known = [(size, value) for size, value in zip(sizes, values, strict=True) if value is not None]
+    known = [(size, value) for size, value in zip(sizes, values, strict=True) if value and value > 0]
     if len(known) < 2:
         return None, None
     p, log_c = np.polyfit(*np.log(known).T, 1)
     return float(p), math.exp(log_c)
 
 
-def growth(pixels, x_test, vae, quick):
-    """Seconds and memory against images, hidden width and grid points, with fitted exponents.
-
-    Each is first done at the smallest size: that traces what is traced, and its memory is subtracted. What
-    is then below 10 MB is lost in what the process has free already, and is not shown.
-    """
-
-    def epoch(images):
-        """The second of two epochs of the notebook's training: the first one has the tracing in it."""
-        c = Contender("", build_notebook(), train_notebook, 2, nb.M, pixels[:images], x_test[: nb.M])
+def seconds_of(what, size, pixels, x_test, vae, repeats=20):
+    """Seconds of the notebook's work at this size, tracing left out: see `growth`."""
+    if what == "images":  # the second of two epochs
+        c = Contender("", build_notebook(), train_notebook, 2, nb.M, pixels[:size], x_test[: nb.M])
         while c.turn():
             pass
         return c.seconds[1]
-
-    def step(scale):
-        """A step on one minibatch, with hidden layers `scale` times as wide."""
-        train_step = nb.make_train_step(build_notebook(scale), nb.make_optimizer(10_000))
+    if what == "hidden width":  # a step, with the first hidden layer that wide and the others in proportion
+        scaled = build_notebook(size / nb.widths("HIDDEN", nb.HIDDEN)[0])
+        train_step = nb.make_train_step(scaled, nb.make_optimizer(10_000))
         rows, seed, images = tf.range(nb.M), tf.constant([nb.SEED, 0]), tf.constant(pixels[: nb.M])
-        return medians({"": lambda: train_step(images, rows, seed)}, 3 if quick else 20)[""]
-
-    def evidence(points):
-        """log p(x) of a few hundred images, `points`² codes in each tile of side 1."""
+        return medians({"": lambda: train_step(images, rows, seed)}, repeats)[""]
+    for points in (2, 3, 4, round(math.sqrt(size) / 12)):  # log p(x) of some images; the first ones trace
         start = time.perf_counter()
-        nb.log_evidence(vae, x_test[: 50 if quick else 300], points=points)
-        return time.perf_counter() - start
+        nb.log_evidence(vae, x_test[: 15 * repeats], points=points)
+    return time.perf_counter() - start
 
-    smallest, first = min(nb.widths("HIDDEN", nb.HIDDEN)), nb.widths("HIDDEN", nb.HIDDEN)[0]
-    images = sorted({max(nb.M, len(pixels) // part) for part in ((2, 1) if quick else (8, 4, 2, 1))})
-    scales, points = ((0.5, 1), (20, 40)) if quick else ((0.5, 1, 2, 4), (25, 50, 100))
+
+def in_its_own_process(what, size, weights):
+    """Seconds of that work, and the MB of memory at the peak of a process that does nothing else."""
+    words = [sys.executable, __file__, "--grow", what, str(size), str(weights)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report_growth(what, size, weights, pixels, x_test):
+    """What such a process prints (no MB where Python has no `resource`)."""
+    vae = build_notebook()
+    with np.load(weights) as arrays:
+        for network, name in zip(vae, "ed", strict=True):
+            network.set_weights([arrays[f"{name}{k}"] for k in range(len(network.weights))])
+    seconds, peak = seconds_of(what, int(size), pixels, x_test, vae), None
+    if resource:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak /= 2**20 if sys.platform == "darwin" else 2**10
+    print(json.dumps([seconds, peak]))
+
+
+def above(peak, base):
+    """MB of a peak above the base; None where it was not measured or is lost in the noise of 10 MB."""
+    return peak - base if peak and peak - base >= 10 else None
+
+
+def too_few(result):
+    """What to say of memory that rose above the base at one size or none."""
+    if not result["memory_measured"]:
+        return "not measured"
+    rose = zip(result["sizes"], result["megabytes"], strict=True)
+    return ", ".join(f"{mb:.0f} MB at {size:,}" for size, mb in rose if mb) or "none above loading the data"
+
+
+def growth(pixels, x_test, vae, quick):
+    """Seconds and memory against images, hidden width and grid points, with fitted exponents.
+
+    Each size has a process of its own; memory is what its peak has above that of a tiny size. A quick run
+    measures no memory, and its seconds in this process.
+    """
+    wide, n = nb.widths("HIDDEN", nb.HIDDEN)[0], len(pixels)
+    parts, scales, points = (
+        ((2, 1), (0.5, 1), (20, 40)) if quick else ((8, 4, 2, 1), (0.5, 1, 2, 4), (25, 50, 100))
+    )
     plans = {
-        "images": ("an epoch", epoch, (nb.M,), images, images),
-        "hidden width": ("a step", step, (1 / smallest,), scales, [round(first * k) for k in scales]),
-        "grid points": ("the evidence", evidence, (2, 3, 4), points, [(12 * k) ** 2 for k in points]),
+        "images": ("an epoch", nb.M, sorted({max(nb.M, n // part) for part in parts})),
+        "hidden width": ("a step", 4, [round(wide * scale) for scale in scales]),
+        "grid points": ("the evidence", 12**2, [(12 * k) ** 2 for k in points]),
     }
     result = {}
-    for name, (of, work, small, inputs, sizes) in plans.items():
-        base = [peak_memory(partial(work, value))[1] for value in small][-1]
-        measured = [peak_memory(partial(work, value)) for value in inputs]
-        seconds = [second for second, _ in measured]
-        memory = [None if base is None or mb - base < 10 else mb - base for _, mb in measured]
-        result[name] = dict(of=of, sizes=sizes, seconds=seconds, megabytes=memory)
-        result[name]["exponent"] = power_law(sizes, seconds)[0]
-        result[name]["memory_exponent"] = power_law(sizes, memory)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.npz"
+        arrays = {
+            f"{name}{k}": w
+            for name, net in zip("ed", vae, strict=True)
+            for k, w in enumerate(net.get_weights())
+        }
+        np.savez(weights, **arrays)
+        for what, (of, tiny, sizes) in plans.items():
+            if quick:
+                seconds, memory = (
+                    [seconds_of(what, size, pixels, x_test, vae, 3) for size in sizes],
+                    [None] * len(sizes),
+                )
+            else:
+                (_, base), *rest = [in_its_own_process(what, size, weights) for size in (tiny, *sizes)]
+                seconds, memory = [second for second, _ in rest], [above(mb, base) for _, mb in rest]
+            result[what] = dict(of=of, sizes=sizes, seconds=seconds, megabytes=memory)
+            result[what]["memory_measured"] = not quick and resource is not None
+            result[what]["exponent"] = power_law(sizes, seconds)[0]
+            result[what]["memory_exponent"] = power_law(sizes, memory)[0]
     return result
 
 
@@ -535,7 +577,8 @@ def plot_growth(result, path, note):
             ax.spines[["top", "right"]].set_visible(False)
             p, c = power_law(r["sizes"], r[key])
             if p is None:
-                ax.text(0.1, 0.5, "too little to measure", transform=ax.transAxes)
+                ax.text(0.1, 0.5, too_few(r), transform=ax.transAxes)
+                ax.set(xticks=[], yticks=[])
                 continue
             sizes, values = np.array(r["sizes"], float), [value for value in r[key] if value is not None]
             ax.loglog(sizes, c * sizes**p, color=colour, linewidth=1)
@@ -601,9 +644,9 @@ def print_growth(result, share):
     """The fitted exponents, and what follows from them."""
     for name, r in result.items():
         power = r["memory_exponent"]
-        memory = "is too little to measure" if power is None else f"as size^{power:.2f}"
+        memory = too_few(r) if power is None else f"as size^{power:.2f}"
         print(f"{name} ({', '.join(f'{size:,}' for size in r['sizes'])}): seconds for {r['of']}", end=" ")
-        print(f"grow as size^{r['exponent']:.2f}, extra memory {memory}")
+        print(f"grow as size^{r['exponent']:.2f}, extra memory: {memory}")
     tenfold = 10 ** result["images"]["exponent"]
     print(f"An epoch over ten times as many images would take {tenfold:.0f} times as long. A GPU", end=" ")
     print(f"would shorten the matrix products, {share:.0%} of a step here; then the many small", end=" ")
@@ -617,9 +660,14 @@ def main():
     parser.add_argument("--budget", type=float, default=900, help="training seconds for each contender")
     parser.add_argument("--only", nargs="+", choices=PLANS, help="these, beside the notebook; no picture")
     parser.add_argument("--plot", type=Path, help="where the picture goes; default Results/benchmark.png")
+    parser.add_argument("--grow", nargs=3, help=argparse.SUPPRESS)  # what, size, weights: for one process
     options = parser.parse_args()
     data = nb.load_data(nb.DATA)
     x_test = nb.binarize(data.x_test, (nb.SEED, 0))
+    nb.D, nb.M, nb.passes = data.x_train.shape[1], min(nb.BATCH_SIZE, len(data.x_train)), 1
+    nb.print = lambda *_, **__: None  # this script prints, not each of the runners
+    if options.grow:
+        return report_growth(*options.grow, data.x_train, x_test)
     note = f" · STAND-IN DATA: {data.source}" if data.standin else ""
     if options.quick:
         data, x_test = data._replace(x_train=data.x_train[:3072]), x_test[:1000]
@@ -630,11 +678,9 @@ def main():
         print(
             f"BUSY: the load is {load:.1f} before anything was measured; times, PyTorch's above all, suffer"
         )
-    nb.D, nb.M, nb.passes = data.x_train.shape[1], min(nb.BATCH_SIZE, len(data.x_train)), 1
     if importlib.util.find_spec("torch") is None:
         del PLANS["pytorch eager"]
         print("pytorch eager: not installed: pip install torch")
-    nb.print = lambda *_, **__: None  # the race prints, not each of the runners
     field = []
     for name, (build, train, epochs, batch) in PLANS.items():
         if name == "notebook" or name in (options.only or PLANS):
