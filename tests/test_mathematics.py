@@ -154,8 +154,8 @@ def test_fresh_networks_start_at_fair_coins(nb):
 
 def test_build_gives_the_shapes_and_sizes_that_are_asked_for(nb):
     vae = nb.build(784, [500], 2, seed=0)
-    norm = 2 * 500  # LayerNormalization's scale and offset
-    assert vae.encoder.count_params() == 784 * 500 + 500 + norm + 500 * 4 + 4
+    offset = 500  # LayerNormalization's; it stands for the layer's bias, and there is no scale
+    assert vae.encoder.count_params() == 784 * 500 + offset + 500 * 4 + 4
     assert vae.decoder.count_params() == 2 * 500 + 500 + 500 * 784 + 784
     assert vae.encoder(tf.zeros((7, 784))).shape == (7, 4) and vae.decoder(tf.zeros((7, 2))).shape == (7, 784)
 
