@@ -473,8 +473,9 @@ def report_growth(what, size, weights, pixels, x_test):
     """What such a process prints (no MB where Python has no `resource`)."""
     vae = build_notebook()
     with np.load(weights) as arrays:
-        for network, name in zip(vae, "ed", strict=True):
-            network.set_weights([arrays[f"{name}{k}"] for k in range(len(network.weights))])
+        values = [arrays[name] for name in arrays]
+    vae.encoder.set_weights(values[: len(vae.encoder.weights)])
+    vae.decoder.set_weights(values[len(vae.encoder.weights) :])
     seconds, peak = seconds_of(what, int(size), pixels, x_test, vae), None
     if resource:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -502,9 +503,9 @@ def growth(pixels, x_test, vae, quick):
     measures no memory, and its seconds in this process.
     """
     wide, n = nb.widths("HIDDEN", nb.HIDDEN)[0], len(pixels)
-    parts, scales, points = (
-        ((2, 1), (0.5, 1), (20, 40)) if quick else ((8, 4, 2, 1), (0.5, 1, 2, 4), (25, 50, 100))
-    )
+    parts, scales, points = (8, 4, 2, 1), (0.5, 1, 2, 4), (25, 50, 100)
+    if quick:
+        parts, scales, points = (2, 1), (0.5, 1), (20, 40)
     plans = {
         "images": ("an epoch", nb.M, sorted({max(nb.M, n // part) for part in parts})),
         "hidden width": ("a step", 4, [round(wide * scale) for scale in scales]),
@@ -513,18 +514,11 @@ def growth(pixels, x_test, vae, quick):
     result = {}
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.npz"
-        arrays = {
-            f"{name}{k}": w
-            for name, net in zip("ed", vae, strict=True)
-            for k, w in enumerate(net.get_weights())
-        }
-        np.savez(weights, **arrays)
+        np.savez(weights, *vae.encoder.get_weights(), *vae.decoder.get_weights())
         for what, (of, tiny, sizes) in plans.items():
             if quick:
-                seconds, memory = (
-                    [seconds_of(what, size, pixels, x_test, vae, 3) for size in sizes],
-                    [None] * len(sizes),
-                )
+                seconds = [seconds_of(what, size, pixels, x_test, vae, repeats=3) for size in sizes]
+                memory = [None] * len(sizes)
             else:
                 (_, base), *rest = [in_its_own_process(what, size, weights) for size in (tiny, *sizes)]
                 seconds, memory = [second for second, _ in rest], [above(mb, base) for _, mb in rest]
