@@ -1,56 +1,72 @@
 # make results    run the notebook from top to bottom, in place
 # make notebook   open it in JupyterLab
-# make test       run the tests
+# make test       check the style of all code, then run the tests
 # make benchmark  compare the training's speed with that of others
 # Each sets up .venv first, given Python 3.10 to 3.13 (choose one with PYTHON=python3.12).
 # MNIST comes from Keras, or from the .npz file that MNIST_NPZ names.
 
 PYTHON ?= python3
-BIN := .venv/bin
+RUN := .venv/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 NEXT := .next-run.ipynb
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: results notebook test benchmark clean
 
-# What a run leaves in the notebook beside its outputs (times, versions) is taken out again.
-define SCRUB
+# What a run leaves in the notebook's metadata (times, versions) is taken out, what was
+# printed piece by piece is joined, and the tag `fold` becomes what each front end reads:
+# JupyterLab (source_hidden), Colab (cellView), Jupyter Book and MyST (hide-input).
+define FINISH
+import sys
+
 import nbformat
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
-notebook, _ = CoalesceStreamsPreprocessor()(nbformat.read("$(NEXT)", 4), {})
-notebook.metadata = {"kernelspec": notebook.metadata.kernelspec, "language_info": {"name": "python"}}
+join = CoalesceStreamsPreprocessor(enabled=True)
+notebook, _ = join(nbformat.read(sys.argv[1], 4), {})
+notebook.metadata.pop("papermill", None)
+notebook.metadata.language_info.pop("version", None)
 for cell in notebook.cells:
-    cell.metadata = {"tags": tags} if (tags := cell.metadata.get("tags")) else {}
-nbformat.write(notebook, "$(NEXT)")
+    tags = [tag for tag in cell.metadata.get("tags", []) if tag != "hide-input"]
+    folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    hidden = folded | {"tags": [*tags, "hide-input"]}
+    cell.metadata = hidden if "fold" in tags else {"tags": tags} if tags else {}
+nbformat.write(notebook, sys.argv[1])
 endef
-export SCRUB
+export FINISH
 
 results: .venv/ready
-	$(BIN)/papermill VAE_MNIST.ipynb $(NEXT) -k python3 --stdout-file -
-	$(BIN)/python -c "$$SCRUB"
+	$(RUN) -m papermill VAE_MNIST.ipynb $(NEXT) -k python3 --stdout-file -
+	$(RUN) -c "$$FINISH" $(NEXT)
 	mv $(NEXT) VAE_MNIST.ipynb
 
 notebook: .venv/ready
-	$(BIN)/jupyter lab VAE_MNIST.ipynb
+	$(RUN) -m jupyterlab VAE_MNIST.ipynb
 
 benchmark: .venv/ready
-	$(BIN)/python benchmarks/train_speed.py
+	$(RUN) benchmarks/race.py
+	$(RUN) benchmarks/growth.py
 
 test: .venv/test-ready
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	@if command -v npm >/dev/null; \
+	  then cd explorer && npm ci --no-audit --no-fund && npm run check; \
+	  else echo "no npm here: the explorer's own checks are left out"; fi
+	$(RUN) -m pytest tests
 
 .venv/ready: requirements.txt
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "there is no $(PYTHON) here: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) -r requirements.txt
 	touch $@
 
 .venv/test-ready: tests/requirements.txt .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(PIP) -r tests/requirements.txt
 	touch $@
 
 clean:
-	rm -rf .venv $(NEXT) Results/in-progress
+	rm -rf .venv $(NEXT) explorer/node_modules Results/in-progress-*

@@ -1,8 +1,8 @@
-"""What the tests share: the notebook's own definitions, small data, and whole runs of the notebook."""
+"""What the tests share: the notebook's definitions, small models, whole runs of it."""
 
 import json
-import linecache
 import os
+import re
 import subprocess
 import sys
 import types
@@ -11,107 +11,114 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from loader import NOTEBOOK, ROOT, load_definitions
+from PIL import Image
 from sklearn.datasets import load_digits
 
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOK = ROOT / "VAE_MNIST.ipynb"
-OFFLINE = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+OFFLINE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
+SMALL = dict(DATA="small.npz", EPOCHS=3, BATCH_SIZE=32, HIDDEN="40-30", MIN_EPOCH=1)
+SMALL |= dict(EM_ROUNDS=2, EM_PASSES=1, TEACH_ROUNDS=1, TEACH_PASSES=1, JOINT_EPOCHS=1)
+SMALL |= dict(FIGURE_EPOCHS=1)
+GIFS = ("Reconstruction_1", "Reconstruction_2", "Manifold_learning")
 
 
 @pytest.fixture(scope="session")
 def notebook():
-    """The committed notebook."""
+    """The notebook as it is committed."""
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
 @pytest.fixture(scope="session")
-def definitions(notebook):
-    """What the notebook's cells tagged setup, parameters and functions define, with nothing run."""
-    module = types.ModuleType("vae_mnist")
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and {"setup", "parameters", "functions"} & set(
-            cell.metadata.get("tags", [])
-        ):
-            name = f"cell {cell.id}"  # known to linecache, so that TensorFlow and tracebacks find the source
-            linecache.cache[name] = (len(cell.source), None, cell.source.splitlines(keepends=True), name)
-            exec(compile(cell.source, name, "exec"), module.__dict__)
-    return module
+def definitions():
+    """What the notebook defines, with nothing run."""
+    return load_definitions()
 
 
 @pytest.fixture
 def nb(definitions):
-    """The notebook's definitions for one test, which may set the names that its other cells would set."""
-    before = dict(definitions.__dict__)
-    definitions.__dict__.update(H=28, W=28, D=784, M=32, passes=1, note="", steps_per_epoch=10)
+    """The same, for tests that may open figures."""
     yield definitions
-    definitions.__dict__.clear()
-    definitions.__dict__.update(before)
     definitions.plt.close("all")
 
 
-@pytest.fixture(scope="session")
-def small_data():
-    """Real handwriting of another size, 12 high and 10 wide: the four arrays of an .npz, uint8."""
+def sections_of(notebook):
+    """(section, cell) of every code cell, by the titles of the text before it."""
+    section = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            titles = re.findall(r"^## (\d+) · ", cell.source, flags=re.M)
+            section = int([section, *titles][-1])
+        else:
+            yield section, cell
+
+
+def check_metadata(notebook):
+    """Nothing of a run is in the metadata, and every front end folds the same cells."""
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    language = notebook.metadata.language_info
+    assert language.file_extension == ".py" and "version" not in language
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+        there = {k: v for k, v in cell.metadata.items() if k != "tags"}
+        assert there == (folded if "fold" in tags else {}), cell.id
+        assert ("hide-input" in tags) == ("fold" in tags), cell.id
+        streams = [output.get("name") for output in cell.get("outputs", [])]
+        twice = [a for a, b in zip(streams, streams[1:], strict=False) if a and a == b]
+        assert twice == [], f"pieces of output left in {cell.id}"
+
+
+def affine_vae(nb, a, b, mu=(0.3, -0.2), logvar=(0.3, 0.2)):
+    """A VAE whose logits are z A + b, with the same q for every image."""
+    (latents, pixels), q = np.shape(a), [*mu, *logvar]
+    vae = nb.build(pixels, [], latents)
+    vae.decoder.set_weights([np.float32(a), np.float32(b)])
+    vae.encoder.set_weights([np.zeros((pixels, 2 * latents)), np.float32(q)])
+    return vae
+
+
+def make_small_folder(folder):
+    """Real handwriting of another size, 12 high, 10 wide, as small.npz in a folder."""
     digits = load_digits()
     images = np.pad(np.uint8(digits.images * 255 / 16), ((0, 0), (2, 2), (1, 1)))
-    labels = digits.target
-    return dict(x_train=images[:400], y_train=labels[:400], x_test=images[400:560], y_test=labels[400:560])
+    train = dict(x_train=images[:400], y_train=digits.target[:400])
+    test = dict(x_test=images[400:560], y_test=digits.target[400:560])
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "small.npz", **train, **test)
+    return folder
 
 
 def command(output, **parameters):
     """The command line that runs the notebook with these parameters."""
-    words = [
-        sys.executable,
-        "-m",
-        "papermill",
-        str(NOTEBOOK),
-        str(output),
-        "-k",
-        "python3",
-        "--stdout-file",
-        "-",
-    ]
+    words = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(output)]
     for name, value in parameters.items():
         words += ["-p", name, str(value)]
-    return words
+    return [*words, "-k", "python3", "--stdout-file", "-"]
 
 
-def run(folder, environment=None, **parameters):
-    """One whole run of the notebook in a folder: its exit code, what it printed, and the notebook it made."""
+def environment(**changes):
+    """This environment, with changes, but without a path of MNIST."""
+    return {
+        name: os.environ[name] for name in os.environ if name != "MNIST_NPZ"
+    } | changes
+
+
+def run(folder, changes=None, **parameters):
+    """A whole run in a folder: its exit code, what it printed, the notebook it made."""
     folder.mkdir(parents=True, exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if name != "MNIST_NPZ"}
-    done = subprocess.run(
-        command(folder / "run.ipynb", **parameters),
-        cwd=folder,
-        env=inherited | (environment or {}),
-        capture_output=True,
-        text=True,
-    )
-    made = nbformat.read(folder / "run.ipynb", as_version=4) if (folder / "run.ipynb").exists() else None
-    return types.SimpleNamespace(
-        folder=folder, code=done.returncode, out=done.stdout, err=done.stderr, notebook=made
-    )
-
-
-SMALL = dict(DATA="small.npz", EPOCHS=3, BATCH_SIZE=32, HIDDEN="40-30", MIN_EPOCH=1, WARM_UP=5)
+    words, path = command(folder / "run.ipynb", **parameters), folder / "run.ipynb"
+    surroundings = dict(cwd=folder, env=environment(**changes or {}))
+    done = subprocess.run(words, **surroundings, capture_output=True, text=True)
+    made = nbformat.read(path, as_version=4) if path.exists() else None
+    seen = dict(code=done.returncode, out=done.stdout, err=done.stderr, notebook=made)
+    return types.SimpleNamespace(folder=folder, **seen)
 
 
 @pytest.fixture(scope="session")
-def small_folder(tmp_path_factory, small_data):
-    """A folder with the small data in small.npz."""
-
-    def make(name):
-        folder = tmp_path_factory.mktemp(name)
-        np.savez(folder / "small.npz", **small_data)
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def small_run(small_folder):
-    """A whole run, both parts, on the small data."""
-    made = run(small_folder("small"), **SMALL)
+def small_run(tmp_path_factory):
+    """A whole run on the small data."""
+    made = run(make_small_folder(tmp_path_factory.mktemp("small")), **SMALL)
     assert made.code == 0, made.err[-3000:]
     return made
 
@@ -130,3 +137,67 @@ def mnist_run(tmp_path_factory):
 def metrics(folder):
     """The numbers that a run left in a results folder."""
     return json.loads((Path(folder) / "metrics.json").read_text())
+
+
+def without_seconds(value):
+    """Numbers of a run but for those that nobody can repeat."""
+    if isinstance(value, dict):
+        kept = {name: item for name, item in value.items() if "second" not in name}
+        return {name: without_seconds(item) for name, item in kept.items()}
+    return [without_seconds(v) for v in value] if isinstance(value, list) else value
+
+
+def frames_of(path):
+    """Durations in milliseconds, all frames, and how often a GIF repeats."""
+    with Image.open(path) as gif:
+        durations, frames = [], []
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            durations.append(gif.info["duration"])
+            frames.append(np.array(gif.convert("RGB")))
+        return durations, np.array(frames), gif.info.get("loop")
+
+
+def own_palettes(path):
+    """How many pictures of a GIF carry a colour table of their own."""
+    data = path.read_bytes()
+    assert data[:6] == b"GIF89a" and data[10] & 0x80, "no palette for all"
+    at, own = 13 + 3 * 2 ** ((data[10] & 7) + 1), 0
+    while data[at] != 0x3B:
+        flags = data[at + 9] if data[at] == 0x2C else 0
+        own += bool(flags & 0x80)
+        table = 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+        at += 11 + table if data[at] == 0x2C else 2
+        while data[at]:  # blocks of data, each with its length before it
+            at += data[at] + 1
+        at += 1
+    return own
+
+
+def check_gifs(folder):
+    """The three GIFs of a results folder are what they should be, alike in moments."""
+    films = {name: frames_of(folder / f"{name}.gif") for name in GIFS}
+    (count,) = {len(frames) for _, frames, _ in films.values()}
+    for name, (durations, frames, loop) in films.items():
+        path = folder / f"{name}.gif"
+        assert durations == [800] + [180] * (count - 2) + [3000] and loop == 0
+        assert own_palettes(path) == 0 and path.stat().st_size <= 1.5e6
+        with Image.open(path.with_suffix(".png")) as still:
+            assert np.array_equal(still.convert("RGB"), frames[-1]), "the last frame"
+        assert np.all(np.any(frames[1:] != frames[:-1], axis=(1, 2, 3))), "all differ"
+    with Image.open(folder / "Input_Image.jpg") as inputs:
+        assert inputs.size == films["Reconstruction_1"][1].shape[2:0:-1]
+    return count
+
+
+def check_metrics(numbers, **data):
+    """What must hold of every run's numbers."""
+    test, weighted = numbers["test"], numbers["importance_weighted"]
+    assert test["elbo"] == pytest.approx(test["reconstruction"] - test["kl"], abs=1e-4)
+    assert numbers["gap"] == pytest.approx(numbers["log_px"] - test["elbo"], abs=1e-4)
+    assert test["kl"] > 0 and test["samples_per_image"] >= 2
+    assert len(numbers["history"]) == numbers["epochs"]
+    assert numbers["data"] == numbers["data"] | data
+    bounds = [weighted[k]["bound"] for k in ("1", "10", "100", "1000")]
+    assert bounds == sorted(bounds)
+    assert set(numbers) >= {"protocol", "protocols", "versions", "device", "denoising"}

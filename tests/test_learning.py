@@ -1,0 +1,90 @@
+"""Part III against models small enough to enumerate."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from conftest import affine_vae
+
+ALL_IMAGES = np.float32(list(itertools.product((0, 1), repeat=3)))
+A, B = [[2.0, -1.0, 0.5], [0.3, 1.5, -2.0]], [-0.5, 0.2, 0.1]
+
+
+@pytest.fixture(scope="module")
+def vae(definitions):
+    return affine_vae(definitions, A, B)
+
+
+@pytest.mark.parametrize("image", [1, 6])
+def test_posterior_samples_have_the_posteriors_distribution(nb, vae, image):
+    """Against a fine even grid: moments, and the shares of strips of the plane."""
+    x, z = tf.repeat(ALL_IMAGES[image : image + 1], 4000, axis=0), nb.mesh(300, 6.0)
+    weights = np.float64(nb.posterior_on(x[:1], z, nb.decode(vae, z))[0])
+    codes = nb.sample_posterior(vae, x, "test posterior")
+    mean = weights @ z
+    np.testing.assert_allclose(codes.mean(axis=0), mean, atol=0.05)
+    covariance = (z - mean).T @ (weights[:, None] * (z - mean))
+    np.testing.assert_allclose(np.cov(codes.T), covariance, atol=0.08)
+    for axis in range(2):
+        edges = [-1.5, -1, -0.5, 0, 0.5, 1, 1.5]
+        found, on_grid = (np.digitize(part[:, axis], edges) for part in (codes, z))
+        expected = len(codes) * np.bincount(on_grid, weights) / weights.sum()
+        assert scipy.stats.chisquare(np.bincount(found), expected).pvalue > 1e-4
+
+
+def test_posterior_samples_stay_where_the_images_are_possible(nb):
+    """Two pixels leave only the strip |z₁| < 1: SciPy's truncated normal."""
+    strip = affine_vae(nb, [[200.0, 200.0], [0.0, 0.0]], [-200.0, 200.0])
+    x = tf.repeat(tf.constant([[0.0, 1.0]]), 4000, axis=0)
+    codes = nb.sample_posterior(strip, x, "test strip")
+    assert np.abs(codes[:, 0]).max() < 1.05
+    truncated = scipy.stats.truncnorm(-1, 1)
+    assert np.std(codes[:, 0]) == pytest.approx(truncated.std(), abs=0.03)
+    assert scipy.stats.kstest(codes[:, 1], "norm").pvalue > 1e-4
+
+
+def test_posterior_samples_follow_their_name(nb, vae):
+    draws = [nb.sample_posterior(vae, ALL_IMAGES, name) for name in ("a", "a", "b")]
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+
+
+def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
+    """On a lattice of codes all is a finite sum: posterior, M-step and evidence."""
+    vae, z, x = (
+        nb.build(3, [8], 2),
+        tf.constant(nb.mesh(15, 3.0)),
+        ALL_IMAGES[[0, 3, 7, 7]],
+    )
+
+    def evidence():
+        return float(
+            np.mean(tf.reduce_logsumexp(nb.log_joint(x, z, nb.decode(vae, z)), 1))
+        )
+
+    def expected(logits, weights):  # Σ over images of p(z|x) log p(x|z), for each code
+        return tf.reduce_sum(
+            weights * nb.bernoulli_log_prob(x, logits[:, None]), axis=1
+        )
+
+    step, climbed = (
+        nb.make_pair_step(vae.decoder, expected, keras.optimizers.SGD(3.0)),
+        [],
+    )
+    for _ in range(60):
+        climbed.append(evidence())
+        weights = tf.transpose(nb.posterior_on(x, z, nb.decode(vae, z)))  # E-step
+        for _ in range(5):
+            step(z, weights, nb.seed_for("unused"))  # M-step
+    assert np.all(np.diff(climbed) > -1e-5) and climbed[-1] > climbed[0] + 0.3
+
+
+def test_em_with_sampled_codes_climbs_the_exact_evidence(nb):
+    vae, pixels = nb.build(3, [8], 2), np.tile(ALL_IMAGES[[0, 3, 7, 7]], (64, 1))
+    rounds = nb.run_em(vae, pixels, rounds=4, passes=4, batch=32, rate=0.02)
+    climbed = [nb.log_evidence(vae, pixels[:4], points=20).mean() for _ in rounds]
+    assert len(climbed) == 5 and np.all(np.diff(climbed) > -0.02)
+    best = scipy.stats.entropy([1, 1, 2])  # of these images: no model is better
+    assert climbed[0] + 0.4 < climbed[-1] < -best

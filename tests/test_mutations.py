@@ -1,0 +1,157 @@
+"""Each check of the notebook fails for the mistake that it is there to find.
+
+A mutation replaces a piece of the notebook's source. The check named with it passes on
+the notebook as it is and must raise AssertionError on the mutated definitions.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from loader import load_definitions
+
+GREY = np.float32(np.random.default_rng(0).beta(0.3, 0.6, (1, 12)))
+
+
+def small_vae(nb):
+    """A VAE of twelve pixels whose decoder varies, with a q unlike the prior."""
+    vae = nb.build(12, [8], 2)
+    kernel = vae.decoder.layers[-1].kernel
+    kernel.assign(np.random.default_rng(1).normal(size=kernel.shape))
+    vae.encoder.layers[-1].bias.assign([0.5, -1.0, -1.0, 0.3])
+    return vae
+
+
+def images(n=8):
+    return tf.constant(np.float32(np.random.default_rng(2).random((n, 12)) < GREY))
+
+
+def grid(nb):
+    vae, x = small_vae(nb), images()
+    nb.check_grid(vae, x, nb.log_evidence(vae, x))
+
+
+def importance(nb):
+    vae, x = small_vae(nb), images()
+    nb.check_importance(vae, x, nb.log_evidence(vae, x), nb.encode(vae, x))
+
+
+def equation_1(nb):
+    vae, x, z = small_vae(nb), images(1), nb.mesh(100, 6.0)
+    box = nb.posterior_box(x, z, nb.decode(vae, z))
+    nb.check_equation_1(vae, x, nb.encode(vae, x), box, "mutant")
+
+
+def information(nb):
+    mu = np.random.default_rng(3).normal(size=(4000, 2)).astype(np.float32)
+    nb.check_information(nb.DiagonalGaussian(mu, 0 * mu - 3))
+
+
+def gaussian(*fields):
+    return [tf.constant([field]) for field in fields]
+
+
+MU, LOGVAR = [1.0, -2.0], [-3.0, 0.5]
+CHECKS = {
+    "binarize": lambda nb: nb.check_binarize(GREY),
+    "gradients": lambda nb: nb.check_gradients(),
+    "kl": lambda nb: nb.check_kl(tf.constant(MU), tf.constant(LOGVAR)),
+    "bernoulli": lambda nb: nb.check_bernoulli(),
+    "build": lambda nb: nb.check_build(nb.build(12, [8], 2), images(5)),
+    "start": lambda nb: nb.check_start(nb.build(12, [8], 2), images()),
+    "estimators": lambda nb: nb.check_estimators(
+        small_vae(nb), images(1), *gaussian([0.5, -1.0], [-2.0, -1.0])
+    ),
+    "log joint": lambda nb: nb.check_log_joint(
+        small_vae(nb), images(3), tf.constant(nb.mesh(2, 1.0))
+    ),
+    "diagonal": lambda nb: nb.check_family(nb.DiagonalGaussian(*gaussian(MU, LOGVAR))),
+    "tilted": lambda nb: nb.check_family(
+        nb.TiltedGaussian(*gaussian(MU, LOGVAR, [0.8]))
+    ),
+    "grid": grid,
+    "importance": importance,
+    "equation 1": equation_1,
+    "information": information,
+}
+KL = "return 0.5 * tf.reduce_sum(mu**2 + tf.exp(logvar) - 1.0 - logvar, axis=-1)"
+TILTED = "return gaussian_kl(self.mu, self.logvar) + more"
+TILTED_Q = "return z, log_prior(eps) - 0.5 * tf.reduce_sum(self.logvar, axis=-1)"
+LIKELIHOOD = "tf.reduce_sum(x * x_logits - tf.nn.softplus(x_logits), axis=-1)"
+PATCHED = "tf.reduce_sum(x * tf.math.log(1e-8 + tf.sigmoid(x_logits)) + (1 - x) * "
+PATCHED += "tf.math.log(1e-8 + 1 - tf.sigmoid(x_logits)), axis=-1)"
+SAMPLE = "mu + tf.exp(0.5 * logvar) * eps"
+MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for it)
+    "pixels on where they should be off": (
+        "chance < pixels",
+        "chance > pixels",
+        "binarize",
+    ),
+    "pixels thresholded": ("chance < pixels", "0.5 < pixels", "binarize"),
+    "KL averaged over latents": (KL, KL.replace("_sum", "_mean"), "kl"),
+    "KL's sign": (KL, KL.replace("0.5", "-0.5"), "kl"),
+    "log σ² taken for log σ": (SAMPLE, SAMPLE.replace("0.5 * ", ""), "gradients"),
+    "the same, in q's samples": (SAMPLE, SAMPLE.replace("0.5 * ", ""), "kl"),
+    "the same, in q's density": ("/ tf.exp(logvar)", "/ tf.exp(2 * logvar)", "kl"),
+    "noise cut off from μ": (SAMPLE, SAMPLE.replace("mu +", "0 * mu +"), "gradients"),
+    "a likelihood of patched logs": (LIKELIHOOD, PATCHED, "bernoulli"),
+    "logits taken for probabilities": (
+        LIKELIHOOD,
+        "tf.reduce_sum(x * x_logits + (1 - x) * (1 - x_logits), axis=-1)",
+        "bernoulli",
+    ),
+    "pixels averaged": (LIKELIHOOD, LIKELIHOOD.replace("_sum", "_mean"), "start"),
+    "codes put in another order": ("tf.shape(z)[:-1]", "tf.shape(z)[-2::-1]", "build"),
+    "log q's sign": ("+ log_prior(z) - log_q", "+ log_prior(z) + log_q", "estimators"),
+    "the prior forgotten": ("+ log_prior(z) - log_q", "- log_q", "estimators"),
+    "log q of the noise": (
+        "return z, log_normal(z, self.mu, self.logvar)",
+        "return z, log_prior(eps)",
+        "diagonal",
+    ),
+    "the tilt's KL forgotten": (TILTED, TILTED.replace(" + more", ""), "tilted"),
+    "the tilt's density": (TILTED_Q, TILTED_Q.replace("0.5 * ", ""), "tilted"),
+    "off pixels forgotten": (
+        "x_logits, transpose_b=True) - off",
+        "x_logits, transpose_b=True)",
+        "log joint",
+    ),
+    "a cell's area forgotten": ("total - 2 * math.log(points)", "total", "grid"),
+    "the root of a cell's area": (
+        "- 2 * math.log(points)",
+        "- math.log(points)",
+        "grid",
+    ),
+    "tiles chosen too narrowly": ("margin=25", "margin=0.3", "grid"),
+    "a square that cuts the prior": ("limit=6, points", "limit=1, points", "grid"),
+    "a sum of weights for their mean": (
+        "axis=0) - math.log(k)",
+        "axis=0)",
+        "importance",
+    ),
+    "a stray constant in the prior": (
+        "return log_normal(z, tf.zeros_like(z), tf.zeros_like(z))",
+        "return log_normal(z, tf.zeros_like(z), tf.zeros_like(z)) + 1.0",
+        "equation 1",
+    ),
+    "KL's sign in the bound": ("axis=0), q.kl()", "axis=0), -q.kl()", "equation 1"),
+    "a mixture that is not divided": (
+        "axis=1) - math.log(len(q.mu))",
+        "axis=1)",
+        "information",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_passes_on_the_notebook(definitions, check):
+    CHECKS[check](definitions)
+
+
+@pytest.mark.parametrize("mistake", MUTATIONS)
+def test_a_check_finds(notebook, mistake):
+    piece, replacement, check = MUTATIONS[mistake]
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(source.count(piece) for source in sources) == 1, "which piece is it?"
+    mutant = load_definitions(edit=lambda source: source.replace(piece, replacement))
+    with pytest.raises(AssertionError):
+        CHECKS[check](mutant)
