@@ -152,7 +152,8 @@ export function quadratic(middle, left, right, below, above, twist) {
 
 /**
  * The log mass of one square, and how much log p(x, z) bends across it. A posterior may
- * be narrower than the square: a peak between the codes is seen in how they bend.
+ * be narrower than the square: a peak between the codes is seen in how they bend. The
+ * plain mass knows the middle only.
  * @param {Lattice} lattice
  * @param {number} key
  */
@@ -163,7 +164,7 @@ export function measure({ side, at }, key) {
     return (inside ? at(key + right + up * side) : undefined) ?? Number.NaN;
   };
   const middle = value(0, 0);
-  const mass = middle + 2 * Math.log(8 / side);
+  const plain = middle + 2 * Math.log(8 / side);
   const [left, right, below, above] = [
     ...[value(-1, 0), value(1, 0)],
     ...[value(0, -1), value(0, 1)],
@@ -171,9 +172,10 @@ export function measure({ side, at }, key) {
   const twist = (value(1, 1) + value(-1, -1) - value(1, -1) - value(-1, 1)) / 4;
   const bends = [left - 2 * middle + right, below - 2 * middle + above];
   const bend = Math.max(...bends.map(Math.abs));
-  if (Number.isNaN(bend + twist)) return { bend: 0, mass }; // at the edge of the lattice
-  if (bend < 1) return { bend, mass };
-  return { bend, mass: mass + quadratic(middle, left, right, below, above, twist) };
+  const known = !Number.isNaN(bend + twist); // not so at the edge of the map
+  const rough = known && bend >= 1;
+  const rise = rough ? quadratic(middle, left, right, below, above, twist) : 0;
+  return { bend: known ? bend : 0, plain, mass: plain + rise };
 }
 
 /**

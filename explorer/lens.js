@@ -1,6 +1,7 @@
 /** The posterior from near: a small frame of the map, enlarged. */
 import { belief } from "./beliefs.js";
 import { drawField } from "./field.js";
+import { highest } from "./grid.js";
 import { fixed } from "./numbers.js";
 import { $, canvas, colour, fit, set } from "./page.js";
 import { on, state } from "./state.js";
@@ -38,15 +39,20 @@ export function lensBox({ leaves, levels }, q) {
 }
 
 /**
- * The posterior within a box: log densities on a raster, of the leaves that are larger
- * than its points, and the highest of those that are smaller.
+ * The posterior within a box: log densities on a raster of the size of most leaves; of
+ * smaller ones, the highest.
  * @param {import("./refine.js").Leaves} leaves
  * @param {import("./field.js").Box} box
  * @returns {import("./field.js").Field}
  */
 export function lensField({ z1, z2, size, log }, box) {
-  const least = size.reduce((a, b) => Math.min(a, b), 8);
-  let step = least;
+  /** @type {Map<number, number>} mass of the leaves of each size */
+  const held = new Map();
+  const top = highest(log);
+  log.forEach((mass, k) => {
+    held.set(size[k], (held.get(size[k]) ?? 0) + Math.exp(mass - top));
+  });
+  let [[step]] = [...held].sort((a, b) => b[1] - a[1]);
   while (box.size / step > 200) step *= 2;
   const first = [box.left, box.bottom].map((v) => Math.floor((v + 4) / step) - 1);
   const columns = Math.ceil(box.size / step) + 3;
@@ -72,12 +78,14 @@ export function lensField({ z1, z2, size, log }, box) {
 }
 
 function drawLens() {
-  const found = state.moment === null ? belief() : null;
+  const found = belief();
   const target = canvas("lens");
   target.classList.toggle("stale", found !== null && !found.refined);
   if (found && !found.refined) return; // the last one stays until the next is ready
   const context = fit(target);
-  set("frame", { visibility: found ? "visible" : "hidden" });
+  const now = found && state.moment === null; // else the map shows another time
+  set("frame", { visibility: now ? "visible" : "hidden" });
+  $("zoom").textContent = "the posterior, enlarged";
   if (!found?.refined) return;
   const { q, refined } = found;
   const box = lensBox(refined, q);

@@ -141,6 +141,13 @@ export function neighbours([z1, z2]) {
 
 function drawAll() {
   chooseColours();
+  const trained = model().borrowed
+    ? "each drawn from its posterior"
+    : "where the encoder puts them";
+  $("origin").textContent =
+    state.moment === null
+      ? trained
+      : "of an earlier time; all else is the trained model";
   drawDots();
   drawBelief();
 }

@@ -3,6 +3,14 @@ import { cellCode, highest, logPrior, logSum, measure, regions } from "./grid.js
 import { forward, logLikelihood, sigmoid } from "./network.js";
 
 /**
+ * @typedef {object} Leaf a square of the plane that is not split further
+ * @property {number} side squares of its size along one side of the map
+ * @property {number} key its place among them
+ * @property {number} mass log of the posterior's mass within, up to log p(x)
+ * @property {number} bend how much log p(x, z) bends across it
+ * @property {number} plain its mass by the value in its middle
+ * @property {number} parent that of the leaf it comes from
+ *
  * @typedef {object} Leaves square pieces of the plane, none of them split further
  * @property {Float64Array} z1 their middles
  * @property {Float64Array} z2
@@ -11,7 +19,7 @@ import { forward, logLikelihood, sigmoid } from "./network.js";
  *
  * @typedef {object} Refined a posterior by a grid that is finer where it matters
  * @property {number} logPx log p(x), in nats
- * @property {number} error how far the sums over every second code are from it
+ * @property {number} error how far the sums of codes twice as far apart are from it
  * @property {number} edge share of the posterior in the outermost cells of the map
  * @property {Float32Array} masses (cells,), log mass of each cell of the coarse grid
  * @property {Leaves} leaves all that hold any mass to speak of
@@ -64,14 +72,15 @@ export function fixedDraws(n) {
 
 /**
  * Splits the leaves that hold the posterior until log p(x, z) is smooth from leaf to
- * leaf, or as far as the budget of codes reaches. Returns the leaves that are left.
+ * leaf, or as far as the budget of codes reaches. The more it bends across a leaf, the
+ * less is known of its mass, so leaves of less mass are split, too. Returns what is left.
  * @param {Float32Array} logs log p(x, z) on the coarse grid
  * @param {number} side
  * @param {(z: number[]) => number} logJoint
  * @param {() => Promise<boolean>} pause awaited now and then; says whether to go on
- * @returns {Promise<{side: number, key: number, mass: number}[] | null>}
+ * @returns {Promise<Leaf[] | null>}
  */
-export async function splitLeaves(logs, side, logJoint, pause, budget = 6000) {
+export async function splitLeaves(logs, side, logJoint, pause, budget = 8000) {
   let spent = 0;
   /** @type {Map<number, import("./grid.js").Lattice>} */
   const lattices = new Map([[side, { side, at: (key) => logs[key] }]]);
@@ -92,7 +101,7 @@ export async function splitLeaves(logs, side, logJoint, pause, budget = 6000) {
   const leaf = (/** @type {number} */ across, /** @type {number} */ key) => {
     if (!lattices.has(across)) finer(across);
     const lattice = /** @type {import("./grid.js").Lattice} */ (lattices.get(across));
-    return { side: across, key, ...measure(lattice, key) };
+    return { side: across, key, parent: 0, ...measure(lattice, key) };
   };
 
   const top = highest(logs);
@@ -100,18 +109,50 @@ export async function splitLeaves(logs, side, logJoint, pause, budget = 6000) {
   let leaves = high.map((key) => leaf(side, key));
   for (;;) {
     const most = highest(leaves.map(({ mass }) => mass));
-    const rough = leaves.filter(({ mass, bend }) => mass > most - 8 && bend > 0.25);
+    const rough = leaves.filter(
+      ({ mass, bend }) => bend > 0.25 && mass + Math.min(bend / 4, 20) > most - 12,
+    );
     if (!rough.length || spent > budget) return leaves;
     rough.sort((a, b) => b.mass - a.mass);
     const split = new Set(rough.slice(0, Math.max(1, (budget - spent) / 4)));
     const next = leaves.filter((old) => !split.has(old));
     let count = 0;
     for (const old of split) {
-      for (const key of quarters(old.key, old.side)) next.push(leaf(2 * old.side, key));
+      for (const key of quarters(old.key, old.side))
+        next.push({ ...leaf(2 * old.side, key), parent: old.plain });
       if (++count % 24 === 0 && !(await pause())) return null;
     }
     leaves = next;
   }
+}
+
+/**
+ * The log sum by codes twice as far apart: four leaves of one parent count as the parent,
+ * and of the coarse cells every second one counts for its neighbours, too; which ones,
+ * can be chosen in four ways.
+ * @param {Leaf[]} leaves
+ * @param {number} side of the coarse grid
+ */
+export function coarserSums(leaves, side) {
+  /** @type {Map<string, Leaf[]>} */
+  const families = new Map();
+  /** @type {number[]} */
+  const fine = [];
+  /** @type {number[][]} */
+  const coarse = [[], [], [], []];
+  for (const leaf of leaves) {
+    const [row, column] = [Math.floor(leaf.key / leaf.side), leaf.key % leaf.side];
+    if (leaf.side === side)
+      coarse[2 * (row % 2) + (column % 2)].push(leaf.mass + Math.log(4));
+    else {
+      const name = `${leaf.side} ${row >> 1} ${column >> 1}`;
+      families.set(name, [...(families.get(name) ?? []), leaf]);
+    }
+  }
+  for (const family of families.values())
+    if (family.length === 4) fine.push(family[0].parent);
+    else fine.push(...family.map(({ mass }) => mass));
+  return coarse.map((part) => logSum([...fine, ...part]));
 }
 
 /**
@@ -130,17 +171,16 @@ export async function refine(decoder, x, known, logs, pause) {
   if (!found) return null;
 
   const masses = new Float32Array(logs.length).fill(Number.NEGATIVE_INFINITY);
-  /** @type {number[][]} */
-  const within = Array.from({ length: 4 }, () => []);
   for (const leaf of found) {
     const [row, column] = [Math.floor(leaf.key / leaf.side), leaf.key % leaf.side];
     const each = leaf.side / side;
     const cell = Math.floor(row / each) * side + Math.floor(column / each);
     masses[cell] = logSum([masses[cell], leaf.mass]);
-    within[(row % 2) * 2 + (column % 2)].push(leaf.mass + Math.log(4));
   }
   const logPx = logSum(found.map(({ mass }) => mass));
-  const error = Math.max(...within.map((part) => Math.abs(logSum(part) - logPx)));
+  const error = Math.max(
+    ...coarserSums(found, side).map((sum) => Math.abs(sum - logPx)),
+  );
   let edge = 0;
   masses.forEach((log, k) => {
     const [row, column] = [Math.floor(k / side), k % side];

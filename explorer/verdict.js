@@ -84,7 +84,11 @@ function showNumbers() {
 function showImages() {
   const found = belief();
   $("completion").hidden = !found || found.image.whole;
-  if (!found) return;
+  if (!found) {
+    for (const id of ["peak", "mu"])
+      paint(canvas(id), new Float32Array(height * width));
+    return;
+  }
   const { refined, image, q } = found;
   $("mu").parentElement?.toggleAttribute("hidden", !q);
   if (q) paint(canvas("mu"), decode(q.mu));

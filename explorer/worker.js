@@ -14,7 +14,14 @@ import {
   regions,
 } from "./grid.js";
 import { forward, logLikelihood, sigmoid, softplus, standardise } from "./network.js";
-import { fixedDraws, pick, quarters, refine, splitLeaves } from "./refine.js";
+import {
+  coarserSums,
+  fixedDraws,
+  pick,
+  quarters,
+  refine,
+  splitLeaves,
+} from "./refine.js";
 
 /**
  * @typedef {{kind: "decode", model: number, side: number,
@@ -82,7 +89,7 @@ export const workerScript = [
   ...[forward, standardise, sigmoid, softplus, logLikelihood],
   ...[divergence, normalPoints, elbo],
   ...[cellCode, logPrior, decodeGrid, highest, logSum, quadratic, measure, regions],
-  ...[quarters, splitLeaves, fixedDraws, pick, refine, serve],
+  ...[quarters, splitLeaves, coarserSums, fixedDraws, pick, refine, serve],
 ]
   .map(String)
   .concat("serve();")

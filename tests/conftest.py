@@ -1,5 +1,6 @@
 """What the tests share: the notebook's definitions, small models, whole runs of it."""
 
+import itertools
 import json
 import os
 import re
@@ -76,6 +77,17 @@ def affine_vae(nb, a, b, mu=(0.3, -0.2), logvar=(0.3, 0.2)):
     vae.decoder.set_weights([np.float32(a), np.float32(b)])
     vae.encoder.set_weights([np.zeros((pixels, 2 * latents)), np.float32(q)])
     return vae
+
+
+# Three pixels: every image can be listed, and logits z A + B make a posterior to sum
+ALL_IMAGES = np.float32(list(itertools.product((0, 1), repeat=3)))
+A, B = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, -2.0]]), np.array([-0.5, 0.2, 0.1])
+
+
+@pytest.fixture(scope="session")
+def three_pixels(definitions):
+    """The VAE of these logits; its q is not the posterior."""
+    return affine_vae(definitions, A, B)
 
 
 def make_small_folder(folder):

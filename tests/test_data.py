@@ -5,36 +5,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
-@pytest.mark.parametrize("value", ["20-10-5", (20, 10, 5), [20, 10, 5]])
-def test_widths_reads_every_way_to_write_layers(nb, value):
-    assert nb.widths("HIDDEN", value) == [20, 10, 5]
-    assert nb.widths("HIDDEN", 500) == nb.widths("HIDDEN", "500") == [500]
-
-
 NO_WIDTHS = ("", "-", "500-", "-500", -500, 0, "0", "a", [], [5, 0], [1.5], True, None)
-NO_WHOLE = (0, -3, 1.5, "3", None, True, float("nan"))
-NO_NUMBER = (0, -0.1, float("nan"), float("inf"), "0.1", None, True)
+REFUSED = {  # sentence: (function, what it refuses)
+    "HIDDEN must be layer widths": ("widths", NO_WIDTHS),
+    "EPOCHS must be a whole number, 1 or": ("whole", (0, -3, 1.5, "3", None, True)),
+    "BETA_2 must be a number above 0": (
+        "number",
+        (0, -0.1, np.nan, 1, "0.1", None, True),
+    ),
+}
 
 
-@pytest.mark.parametrize("value", NO_WIDTHS)
-def test_widths_refuses_nonsense(nb, value):
-    with pytest.raises(ValueError, match="HIDDEN must be layer widths"):
-        nb.widths("HIDDEN", value)
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_parameters_that_make_no_sense_are_refused_in_a_sentence(nb, sentence):
+    function, values = REFUSED[sentence]
+    limit = () if function == "widths" else (1,)
+    for value in values:
+        with pytest.raises(ValueError, match=sentence):
+            getattr(nb, function)(sentence.split()[0], value, *limit)
 
 
-@pytest.mark.parametrize("value", NO_WHOLE)
-def test_whole_takes_only_whole_numbers_that_are_large_enough(nb, value):
-    with pytest.raises(ValueError, match="EPOCHS must be a whole number, 1 or more"):
-        nb.whole("EPOCHS", value, 1)
-    assert nb.whole("EPOCHS", 1, 1) == 1
-
-
-@pytest.mark.parametrize("value", NO_NUMBER)
-def test_number_takes_only_positive_finite_numbers(nb, value):
-    with pytest.raises(ValueError, match="LEARNING_RATE must be a number above 0"):
-        nb.number("LEARNING_RATE", value, float("inf"))
-    assert nb.number("LEARNING_RATE", 1, float("inf")) == 1.0
+def test_good_parameters_are_taken_as_they_are(nb):
+    for value in ("20-10-5", (20, 10, 5), [20, 10, 5]):
+        assert nb.widths("HIDDEN", value) == [20, 10, 5]
+    assert nb.widths("HIDDEN", 500) == nb.widths("HIDDEN", "500") == [500]
+    assert nb.whole("EPOCHS", 1, 1) == 1 and nb.number("BETA_2", 0.5, 1) == 0.5
 
 
 def saved(folder, **changes):
@@ -56,17 +51,13 @@ def test_images_of_any_size_become_rows_in_the_unit_interval(nb, tmp_path):
     np.testing.assert_allclose(rows[0] * 255, np.arange(12), rtol=1e-6)
 
 
-TYPES = [(np.float64, 1.0), (np.float16, 1.0), (bool, 1), (np.int64, 255)]
-
-
-@pytest.mark.parametrize("dtype, top", TYPES)
-def test_floats_and_other_whole_numbers_are_read_too(nb, tmp_path, dtype, top):
-    data = nb.load_data(saved(tmp_path, x_train=np.full((5, 4, 3), top, dtype)))
-    assert np.all(data.x_train == 1.0)
-
-
 def five(value, dtype=None):
     return dict(x_train=np.full((5, 4, 3), value, dtype))
+
+
+def test_floats_and_other_whole_numbers_are_read_too(nb, tmp_path):
+    for dtype, top in ((np.float64, 1), (np.float16, 1), (bool, 1), (np.int64, 255)):
+        assert np.all(nb.load_data(saved(tmp_path, **five(top, dtype))).x_train == 1)
 
 
 NONE = np.zeros((0, 4, 3), np.uint8)

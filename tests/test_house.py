@@ -115,30 +115,43 @@ def test_every_check_asserts_and_is_called(trees):
             assert inside and function.name in called, function.name
 
 
-def drawing_functions(trees):
-    """Functions that make seeds from a name, and where it stands in their arguments."""
-    places = {"seed_for": 0}
-    functions = [
-        n for t in trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef)
-    ]
+def named(call, place):
+    """The text of a call's argument `name`, as a template; None if it is not given."""
+    by_word = [word.value for word in call.keywords if word.arg == "name"]
+    for value in by_word or call.args[place:][:1]:
+        if isinstance(value, ast.Constant | ast.JoinedStr):
+            return ast.unparse(value).removeprefix("f")[1:-1]
+        return f"{{{ast.unparse(value)}}}"
+
+
+def drawing_functions(functions):
+    """{function: (place of its argument `name`, templates of the seeds it makes)}"""
+    found = {"seed_for": (0, ["{name}"])}
     for function in functions:
-        arguments = [argument.arg for argument in function.args.args]
-        if "name" in arguments and any(f in places for f, _ in calls_below(function)):
-            places[function.name] = arguments.index("name")
-    return places
+        arguments, made = [argument.arg for argument in function.args.args], []
+        for inner, call in calls_below(function):
+            text = named(call, found[inner][0]) if inner in found else None
+            if text and "{name}" in text:
+                made += [t.replace("{name}", text) for t in found[inner][1]]
+        if "name" in arguments and made:
+            found[function.name] = arguments.index("name"), made
+    return found
 
 
 def test_no_two_draws_share_a_name(sections, trees):
-    places, uses = drawing_functions(trees), set()
+    functions = [
+        n for t in trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef)
+    ]
+    drawing, uses = drawing_functions(functions), set()
     for (_, cell), tree in zip(sections, trees, strict=True):
         for function, call in calls_below(tree):
-            if function in places:
-                by_word = [word.value for word in call.keywords if word.arg == "name"]
-                for value in by_word or call.args[places[function] :][:1]:
-                    if isinstance(value, ast.Constant | ast.JoinedStr):
-                        uses.add((ast.unparse(value), cell.id, function))
-    names = collections.Counter(name for name, _, _ in uses)
-    assert len(names) > 20 and [name for name, n in names.items() if n > 1] == []
+            place, made = drawing.get(function, (0, []))
+            text = named(call, place) if made else None
+            if text and not re.fullmatch(r"\{.*\}", text) and "{name}" not in text:
+                full = {template.replace("{name}", text) for template in made}
+                uses |= {(template, cell.id, function) for template in full}
+    names = collections.Counter(template for template, _, _ in uses)
+    assert len(names) > 20 and {n for n, count in names.items() if count > 1} == set()
 
 
 def test_sections_come_in_order_and_every_link_has_its_anchor(text):

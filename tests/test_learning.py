@@ -1,29 +1,19 @@
 """Part III against models small enough to enumerate."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-from conftest import affine_vae
-
-ALL_IMAGES = np.float32(list(itertools.product((0, 1), repeat=3)))
-A, B = [[2.0, -1.0, 0.5], [0.3, 1.5, -2.0]], [-0.5, 0.2, 0.1]
-
-
-@pytest.fixture(scope="module")
-def vae(definitions):
-    return affine_vae(definitions, A, B)
+from conftest import ALL_IMAGES, affine_vae
 
 
 @pytest.mark.parametrize("image", [1, 6])
-def test_posterior_samples_have_the_posteriors_distribution(nb, vae, image):
+def test_posterior_samples_have_the_posteriors_distribution(nb, three_pixels, image):
     """Against a fine even grid: moments, and the shares of strips of the plane."""
     x, z = tf.repeat(ALL_IMAGES[image : image + 1], 4000, axis=0), nb.mesh(300, 6.0)
-    weights = np.float64(nb.posterior_on(x[:1], z, nb.decode(vae, z))[0])
-    codes = nb.sample_posterior(vae, x, "test posterior")
+    weights = np.float64(nb.posterior_on(x[:1], z, nb.decode(three_pixels, z))[0])
+    codes = nb.sample_posterior(three_pixels, x, "test posterior")
     mean = weights @ z
     np.testing.assert_allclose(codes.mean(axis=0), mean, atol=0.05)
     covariance = (z - mean).T @ (weights[:, None] * (z - mean))
@@ -46,8 +36,10 @@ def test_posterior_samples_stay_where_the_images_are_possible(nb):
     assert scipy.stats.kstest(codes[:, 1], "norm").pvalue > 1e-4
 
 
-def test_posterior_samples_follow_their_name(nb, vae):
-    draws = [nb.sample_posterior(vae, ALL_IMAGES, name) for name in ("a", "a", "b")]
+def test_posterior_samples_follow_their_name(nb, three_pixels):
+    draws = [
+        nb.sample_posterior(three_pixels, ALL_IMAGES, name) for name in ("a", "a", "b")
+    ]
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
 
 

@@ -37,14 +37,6 @@ def test_draws_follow_their_seed_alone(nb):
     assert scipy.stats.kstest(nb.normal((20_000,), one), "norm").pvalue > 1e-3
 
 
-def test_binarize_draws_each_pixel_with_its_own_probability(nb):
-    pixels = np.float32([[0.0, 0.1, 0.5, 0.9, 1.0]])
-    x = nb.binarize(np.repeat(pixels, 100_000, axis=0), nb.seed_for("pixels")).numpy()
-    assert set(np.unique(x)) == {0.0, 1.0}
-    np.testing.assert_allclose(x.mean(axis=0), pixels[0], atol=0.006)
-    assert x[:, 0].max() == 0 and x[:, 4].min() == 1
-
-
 def test_kl_equals_the_integral_summed_over_latents(nb):
     mu, logvar = np.float32([[0.7, -2.0], [0, 0]]), np.float32([[-1.3, 0.4], [0, 0]])
     p, q = scipy.stats.norm(), scipy.stats.norm(mu[0], np.exp(logvar[0] / 2))
@@ -89,12 +81,6 @@ def test_bernoulli_log_prob_and_its_gradient_stay_finite(nb, logit):
     assert np.all(np.isfinite(tape.gradient(log_prob, x_logits)))
 
 
-def test_probabilities_of_all_images_of_three_pixels_sum_to_one(nb):
-    images = np.float32(list(itertools.product((0, 1), repeat=3)))
-    total = np.exp(nb.bernoulli_log_prob(images, np.float32([[0.3, -2.0, 5.0]]))).sum()
-    assert total == pytest.approx(1.0, abs=1e-5)
-
-
 @pytest.mark.parametrize("leading", [(), (4,), (3, 4), (2, 3, 4)])
 def test_decode_takes_codes_of_any_leading_shape(nb, leading):
     vae, z = affine_vae(nb, [[1, 2, 3], [0, 1, 0]], [0, 1, 0]), noise((*leading, 2), 3)
@@ -132,27 +118,24 @@ def test_the_bound_its_estimators_and_importance_weighting_meet_the_evidence(nb,
     )
 
 
-def test_gradient_of_the_bound_equals_finite_differences(nb, vae):
-    x, eps = coins((3, 12)), noise((1, 3, 2), 9)
-    layers = vae.encoder.layers[0], vae.encoder.layers[-1], vae.decoder.layers[-1]
-    weights = [layer.kernel for layer in layers]
+def test_gradient_of_the_bound_equals_finite_differences(nb):
+    """Along the signs of the gradient the derivative is Σ |gradient|."""
+    vae = affine_vae(nb, noise((2, 12), 7), noise(12, 8))
+    weights, x, eps = (
+        [*vae[0].weights, *vae[1].weights],
+        coins((3, 12)),
+        noise((1, 3, 2), 9),
+    )
     with tf.GradientTape() as tape:
         bound = tf.reduce_sum(nb.elbo(vae, x, eps))
-    gradients = tape.gradient(bound, [weight.value for weight in weights])
-    for weight, gradient in zip(weights, gradients, strict=True):
+    for weight, gradient in zip(weights, tape.gradient(bound, weights), strict=True):
         values, ends = weight.numpy(), []
-        for step in (1e-3, -1e-3):  # along the signs, the derivative is Σ |gradient|
+        for step in (1e-3, -1e-3):
             weight.assign(values + step * tf.sign(gradient))
             ends.append(float(tf.reduce_sum(nb.elbo(vae, x, eps))))
         weight.assign(values)
         slope = (ends[0] - ends[1]) / 2e-3
-        assert slope == pytest.approx(float(tf.reduce_sum(tf.abs(gradient))), rel=0.03)
-
-
-def test_fresh_networks_start_at_fair_coins(nb):
-    vae, x = nb.build(784, [50, 30], 2), coins((50, 784))
-    bound = np.mean(nb.elbo(vae, x, noise((1, 50, 2), 11)))
-    assert bound == pytest.approx(-784 * math.log(2), abs=8)
+        assert slope == pytest.approx(float(tf.reduce_sum(tf.abs(gradient))), rel=0.02)
 
 
 def test_build_gives_the_sizes_that_are_asked_for_and_follows_its_name(nb):
@@ -171,7 +154,7 @@ def test_build_gives_the_sizes_that_are_asked_for_and_follows_its_name(nb):
 
 def test_evaluate_averages_over_all_images_and_blocks(nb, vae):
     x = coins((25, 12))
-    whole, blocks = (nb.evaluate(vae, x, 400, block=size) for size in (25, 10))
+    whole, blocks = (nb.evaluate(vae, x, 400, "test", block=size) for size in (25, 10))
     kl, b = np.mean(nb.encode(vae, x).kl()), nb.elbo(vae, x, noise((4000, 25, 2), 12))
     for found in (whole, blocks):
         assert found["kl"] == pytest.approx(kl, rel=1e-5)
@@ -183,10 +166,10 @@ def test_a_step_climbs_the_bound_and_returns_it(nb):
     """Images are all on or all off: the best bound is a little below -log 2."""
     vae, pixels = nb.build(12, [16], 2), tf.repeat(coins((64, 1)), 12, axis=1)
     step = nb.make_step(vae, keras.optimizers.Adam(0.01))
-    before = nb.evaluate(vae, pixels, 4)["elbo"]
+    before = nb.evaluate(vae, pixels, 4, "test")["elbo"]
     bounds = [float(step(pixels, nb.seed_for("climb", k))) for k in range(300)]
     assert bounds[0] == pytest.approx(before, abs=0.5)
-    assert -2.0 < nb.evaluate(vae, pixels, 4)["elbo"] < -0.6
+    assert -2.0 < nb.evaluate(vae, pixels, 4, "test")["elbo"] < -0.6
 
 
 def test_a_step_climbs_whatever_objective_it_is_given(nb):
@@ -215,7 +198,9 @@ def test_train_visits_every_image_once_per_epoch_and_stops_for_every_look(nb):
         seeds.add(tuple(seed))
         return len(seen)
 
-    looks = [(k, list(done)) for k, done in nb.train(step, data, 10, 6, {0, 4, 6})]
+    looks = [
+        (k, list(done)) for k, done in nb.train(step, data, 10, 6, {0, 4, 6}, "test")
+    ]
     assert looks == [(0, []), (4, [1, 2, 3, 4]), (6, [1, 2, 3, 4, 5, 6])]
     for epoch in (seen[:3], seen[3:]):
         assert len(set(np.concatenate(epoch))) == 30, "three minibatches, no row twice"

@@ -1,6 +1,7 @@
 """Whole runs: on small data, again, without MNIST, stopped half-way, and on MNIST."""
 
 import copy
+import functools
 import re
 import resource
 import shutil
@@ -29,6 +30,7 @@ from conftest import (
 )
 from loader import NOTEBOOK, ROOT
 from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 PICTURES = "latent_plane learning_curve posterior gap gap_split importance_weighting "
@@ -93,7 +95,7 @@ def rerun(tmp_path_factory):
     """
     folder = make_small_folder(tmp_path_factory.mktemp("rerun"))
     (folder / "explorer").symlink_to(ROOT / "explorer")
-    made = parameterize_notebook(nbformat.read(NOTEBOOK, as_version=4), SMALL)
+    made = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), SMALL)
     client = NotebookClient(made, resources={"metadata": {"path": str(folder)}})
     numbered = [(s, made.cells.index(cell), cell) for s, cell in sections_of(made)]
     backwards = sorted(numbered, key=lambda item: -item[0])
@@ -226,10 +228,11 @@ def test_a_run_killed_in_part_two_leaves_part_one_new_and_whole(used_folder, nb)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nb, "SEED", 2)
         paths = [results / f"{name}.keras" for name in ("encoder", "decoder")]
-        vae = nb.VAE(*(nb.keras.models.load_model(path) for path in paths))
+        load = functools.partial(nb.keras.models.load_model, compile=False)
+        vae = nb.VAE(*map(load, paths))
         data = nb.load_data(str(used_folder / "small.npz"))
         x_test = nb.binarize(data.x_test, nb.seed_for("test images"))
-        test = nb.evaluate(vae, x_test, numbers["test"]["samples_per_image"])
+        test = nb.evaluate(vae, x_test, nb.SAMPLES, "test")
     assert test["elbo"] == pytest.approx(numbers["test"]["elbo"], abs=1e-3)
 
 

@@ -1,0 +1,102 @@
+"""How seconds and memory grow with images, width and grid points.
+
+    python benchmarks/growth.py [--quick]
+
+Each size runs in a process of its own. Prints the table, and writes it, growth.json and
+growth.png into this folder; --quick takes tiny sizes and writes nothing.
+"""
+
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from report import FOLDER, fill, markdown, write_json
+
+sys.path.insert(0, str(FOLDER.parent / "tests"))
+SIZES = {
+    "images in an epoch": (15_000, 30_000, 60_000),
+    "units in the widest layer": (250, 500, 1000),
+    "grid points per unit": (25, 50, 100),
+}
+QUICK = {
+    "images in an epoch": (512, 1024, 1536),
+    "units in the widest layer": (20, 40, 80),
+    "grid points per unit": (5, 10, 20),
+}
+
+
+def measure(what, size, quick):
+    """Seconds of an epoch, or of the evidence of 1,000 images, and peak memory."""
+    with contextlib.redirect_stdout(None):
+        from loader import load_definitions
+
+        nb = load_definitions()
+    rng, width, images = nb.np.random.default_rng(0), 500, 512 if quick else 15_000
+    width = size if what.startswith("units") else width
+    images = size if what.startswith("images") else images
+    pixels = rng.random((images, 784), nb.np.float32)
+    vae = nb.build(784, [width, 300], nb.J, "growth")
+    if what.startswith("grid"):
+        x = nb.binarize(pixels[: 50 if quick else 1000], nb.seed_for("growth"))
+        nb.log_evidence(vae, x[:10], points=size)
+        start = time.perf_counter()
+        nb.log_evidence(vae, x, points=size)
+    else:
+        steps = images // 512
+        step = nb.make_step(vae, nb.make_optimizer(100))
+        training = nb.train(step, pixels, 512, steps + 1, [1, steps + 1], "growth")
+        float(next(training)[1][-1])
+        start = time.perf_counter()
+        float(next(training)[1][-1])
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"what": what, "size": size, "seconds": seconds, "gigabytes": peak}
+
+
+def draw(rows, path):
+    """Seconds against size, a panel for each kind."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    fig, axes = plt.subplots(1, 3, figsize=(9, 3))
+    for ax, what in zip(axes, SIZES, strict=True):
+        places = [(r["size"], r["seconds"]) for r in rows if r["what"] == what]
+        ax.loglog(*zip(*places, strict=True), "o-", color="#0072b2")
+        ax.set(xlabel=what, ylabel="seconds")
+        ax.set_xticks([size for size, _ in places], [f"{size:,}" for size, _ in places])
+        ax.minorticks_off()
+    fig.tight_layout()
+    fig.savefig(path, dpi=100)
+
+
+def main(quick):
+    """Measure all sizes, each in a fresh process."""
+    rows = []
+    for what, sizes in (QUICK if quick else SIZES).items():
+        for size in sizes:
+            words = [sys.executable, str(Path(__file__)), what, str(size)]
+            words += ["quick"] if quick else []
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    cells = [
+        [r["what"], f"{r['size']:,}", f"{r['seconds']:.2f}", f"{r['gigabytes']:.2f}"]
+        for r in rows
+    ]
+    text = markdown(["", "size", "seconds", "GB at the peak"], cells)
+    print(text)
+    if not quick:
+        draw(write_json(FOLDER / "growth.json", rows), FOLDER / "growth.png")
+        fill(FOLDER, "growth", text)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), len(sys.argv) > 3)))
+    else:
+        main("--quick" in sys.argv)

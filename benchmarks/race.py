@@ -1,0 +1,160 @@
+"""A race of the notebook's training with what one would use instead.
+
+    python benchmarks/race.py [--epochs 4] [--quick] [--only NAME ...]
+
+Each contender (contenders.py) lives in a process of its own and trains an epoch when it
+is its turn, so that all meet the same hour of the machine. Prints the tables; writes
+them, race.json and race.png into this folder; --quick writes nothing.
+"""
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+
+import matplotlib
+from report import COLOURS, FOLDER, describe, fill, machine, markdown, write_json
+
+CONTENDERS = {
+    "notebook": None,
+    "notebook, no XLA": None,
+    "fit": None,
+    "fit, XLA": None,
+    "torch eager": "torch",
+    "torch.compile": "torch",
+    "jax": "jax",
+    "keras example": None,
+    "500-500 dropout": None,
+}
+
+
+class Contender:
+    """One process: told to train an epoch, it answers with seconds and the bound."""
+
+    def __init__(self, name, epochs, quick):
+        words = [sys.executable, str(FOLDER / "contenders.py"), name, "1", str(epochs)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        words += ["quick"] if quick else []
+        pipes |= {"stderr": subprocess.DEVNULL, "text": True}
+        self.process, self.turns = subprocess.Popen(words, **pipes), []
+        self.setting = self.read()
+
+    def read(self):
+        """The next answer, {} if the process has ended."""
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else {}
+
+    def turn(self):
+        """Train an epoch."""
+        try:
+            print("go", file=self.process.stdin, flush=True)
+            answer = self.read()
+        except BrokenPipeError:
+            answer = {}
+        self.turns += [answer] if answer else []
+
+
+def installed(only):
+    """Names of the contenders whose library is here."""
+    chosen = {name: CONTENDERS[name] for name in only or CONTENDERS}
+    found = importlib.util.find_spec
+    return [name for name, library in chosen.items() if not library or found(library)]
+
+
+def middle(values):
+    """The median of values, and their spread, as text."""
+    ranked = sorted(values)
+    return ranked[len(ranked) // 2], f"{ranked[0]:.2f}–{ranked[-1]:.2f}"
+
+
+def seconds_to(turns, target):
+    """Measured seconds until the bound (negated) is at most the target, or None."""
+    total = 0.0
+    for turn in turns:
+        total += turn["seconds"]
+        if turn["bound"] <= target:
+            return total
+    return None
+
+
+def race(names, epochs, quick):
+    """All contenders in turn; name to setting and turns."""
+    field = {name: Contender(name, epochs, quick) for name in names}
+    for _ in range(epochs):
+        for contender in field.values():
+            contender.turn()
+    for contender in field.values():
+        contender.process.stdin.close()
+    return {
+        name: c.setting | {"turns": c.turns} for name, c in field.items() if c.turns
+    }
+
+
+def tables(results, targets=(160, 155, 150, 145)):
+    """The two tables, as Markdown."""
+    ours, rows, reached = middle(seconds_of(results["notebook"]))[0], [], []
+    for name, result in results.items():
+        later = seconds_of(result)
+        median, spread = middle(later)
+        products = middle([turn["products"] for turn in result["turns"]])[0]
+        share = products * result["steps"] / median
+        first, last = result["turns"][0]["seconds"], result["turns"][-1]["bound"]
+        row = [f"{median:.2f} ({median / ours:.2f}×)", spread, f"{first:.1f}"]
+        rows.append([name, str(result["batch"]), *row, f"{share:.0%}", f"{last:.1f}"])
+        times = [seconds_to(result["turns"], target) for target in targets]
+        reached.append([name, *(f"{t:.0f}" if t else "–" for t in times)])
+    head = ["", "M", "s/epoch", "spread", "first epoch", "of products", "last -ELBO"]
+    goals = ["seconds to -ELBO", *(f"≤ {target}" for target in targets)]
+    return markdown(head, rows), markdown(goals, reached)
+
+
+def seconds_of(result):
+    """Seconds of the epochs after the first, in which much is compiled."""
+    return [turn["seconds"] for turn in result["turns"][1:] or result["turns"]]
+
+
+def draw(results, path):
+    """The bound against seconds of training, a line for each contender."""
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(8, 4.5))
+    for k, (name, result) in enumerate(results.items()):
+        total, x = 0.0, []
+        for turn in result["turns"]:
+            total += turn["seconds"]
+            x.append(total)
+        y = [-turn["bound"] for turn in result["turns"]]
+        style = "-" if k < len(COLOURS) else "--"
+        ax.plot(x, y, "o" + style, color=COLOURS[k % len(COLOURS)], label=name)
+    ax.set(xlabel="seconds of training", ylabel="test bound, nats per image")
+    ax.set_ylim(bottom=-200)
+    ax.legend(frameon=False, fontsize=9)
+    fig.tight_layout()
+    fig.savefig(path, dpi=100)
+
+
+def main():
+    """Run the race, print its tables, and keep them unless it was a quick one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="*", choices=CONTENDERS)
+    options = parser.parse_args()
+    epochs = 2 if options.quick else options.epochs
+    found = machine()
+    results = race(installed(options.only), epochs, options.quick)
+    text = "\n\n".join([describe(found), *tables(results)])
+    print(text)
+    report = {"machine": found, "epochs": epochs, "contenders": results}
+    if options.quick:
+        print(json.dumps(report))
+        return
+    report = write_json(FOLDER / "race.json", report)
+    draw(report["contenders"], FOLDER / "race.png")
+    fill(FOLDER, "race", text)
+
+
+if __name__ == "__main__":
+    main()
