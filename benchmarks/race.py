@@ -91,7 +91,7 @@ def race(names, epochs, quick):
     }
 
 
-def tables(results, targets=(160, 155, 150, 145)):
+def tables(results, targets=(190, 180, 170, 165)):
     """The two tables, as Markdown."""
     ours, rows, reached = middle(seconds_of(results["notebook"]))[0], [], []
     for name, result in results.items():

@@ -60,7 +60,7 @@ export function percentages(shares, names) {
  * @param {number} share
  */
 export function percent(share) {
-  if (share > 0.995 && share < 1) return "over 99 %";
+  if (share > 0.995 && share < 1 - 1e-6) return "over 99 %";
   if (share < 0.005 && share > 0) return "under 1 %";
   return `${Math.round(100 * share)} %`;
 }
