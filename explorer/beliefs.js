@@ -59,7 +59,7 @@ function look(k) {
     found.logPx = logSum(found.masses);
     latest++;
     const { x, known } = image;
-    worker.postMessage({ kind: "refine", model: k, id: latest, x, known, logs, q });
+    worker?.postMessage({ kind: "refine", model: k, id: latest, x, known, logs, q });
   }
   beliefs[k] = found;
   if (k === state.model) tell("belief");
@@ -94,15 +94,18 @@ function receive({ data }) {
   }
 }
 
+function fail() {
+  progress.fill(Number.NaN);
+  tell("progress");
+}
+
 export function startBeliefs() {
+  on("image", () => (state.image ? look(state.model) : tell("belief")));
+  on("model", () => (belief()?.refined ? tell("belief") : look(state.model)));
+  if (!worker) return fail();
   worker.onmessage = receive;
-  worker.onerror = () => {
-    for (const k of progress.keys()) progress[k] = Number.NaN;
-    tell("progress");
-  };
+  worker.onerror = fail;
   models.forEach(({ decoder }, k) => {
     worker.postMessage({ kind: "decode", model: k, side, decoder });
   });
-  on("image", () => (state.image ? look(state.model) : tell("belief")));
-  on("model", () => (belief()?.refined ? tell("belief") : look(state.model)));
 }

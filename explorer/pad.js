@@ -217,7 +217,7 @@ function startDigits() {
     button.textContent = name;
     button.setAttribute("aria-label", `Test digit of class ${name}`);
     button.addEventListener("click", () => {
-      const shown = state.image?.digit ?? -1;
+      const shown = drawing.digit ?? -1;
       const next = shown % first === k ? shown + first : k;
       showDigit(next < data.digits.index.length ? next : k);
       say(`Test digit of class ${name} on the pad.`);

@@ -95,7 +95,12 @@ export const workerScript = [
   .concat("serve();")
   .join("\n");
 
+/** Null where the browser does not let a page start one. */
 export function startWorker() {
   const script = new Blob([workerScript], { type: "text/javascript" });
-  return new Worker(URL.createObjectURL(script));
+  try {
+    return new Worker(URL.createObjectURL(script));
+  } catch {
+    return null;
+  }
 }
