@@ -1,6 +1,7 @@
 # make results    run the notebook from top to bottom, in place
 # make notebook   open it in JupyterLab
 # make test       check the style of all code, then run the tests
+# make page       build site/, to be read in a browser: the notebook and the explorer
 # make benchmark  compare the training's speed with that of others
 # Each sets up .venv first, given Python 3.10 to 3.13 (choose one with PYTHON=python3.12).
 # MNIST comes from Keras, or from the .npz file that MNIST_NPZ names.
@@ -11,7 +12,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 NEXT := .next-run.ipynb
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: results notebook test benchmark clean
+.PHONY: results notebook page test benchmark clean
 
 # What a run leaves in the notebook's metadata (times, versions) is taken out, what was
 # printed piece by piece is joined, and the tag `fold` becomes what each front end reads:
@@ -43,6 +44,9 @@ results: .venv/ready
 notebook: .venv/ready
 	$(RUN) -m jupyterlab VAE_MNIST.ipynb
 
+page: .venv/page-ready
+	$(RUN) page/build.py
+
 benchmark: .venv/ready
 	$(RUN) benchmarks/race.py
 	$(RUN) benchmarks/growth.py
@@ -55,18 +59,25 @@ test: .venv/test-ready
 	  else echo "no npm here: the explorer's own checks are left out"; fi
 	$(RUN) -m pytest tests
 
-.venv/ready: requirements.txt
+.venv/made:
 	@command -v $(PYTHON) >/dev/null \
 	  || { echo "there is no $(PYTHON) here: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/ready: requirements.txt .venv/made
 	$(PIP) -r requirements.txt
 	touch $@
 
-.venv/test-ready: tests/requirements.txt .venv/ready
+.venv/page-ready: page/requirements.txt .venv/made
+	$(PIP) -r page/requirements.txt
+	touch $@
+
+.venv/test-ready: tests/requirements.txt page/requirements.txt .venv/ready
 	$(PIP) -r tests/requirements.txt
 	touch $@
 
 clean:
-	rm -rf .venv $(NEXT) explorer/node_modules Results/in-progress-*
+	rm -rf .venv site $(NEXT) explorer/node_modules Results/in-progress-*
