@@ -12,7 +12,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 NEXT := .next-run.ipynb
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: results notebook page test benchmark clean
+.PHONY: results notebook page test benchmark clean same-python
 
 # What a run leaves in the notebook's metadata (times, versions) is taken out, what was
 # printed piece by piece is joined, and the tag `fold` becomes what each front end reads:
@@ -36,28 +36,33 @@ nbformat.write(notebook, sys.argv[1])
 endef
 export FINISH
 
-results: .venv/ready
+results: same-python .venv/ready
 	$(RUN) -m papermill VAE_MNIST.ipynb $(NEXT) -k python3 --stdout-file -
 	$(RUN) -c "$$FINISH" $(NEXT)
 	mv $(NEXT) VAE_MNIST.ipynb
 
-notebook: .venv/ready
+notebook: same-python .venv/ready
 	$(RUN) -m jupyterlab VAE_MNIST.ipynb
 
-page: .venv/page-ready
+page: same-python .venv/page-ready
 	$(RUN) page/build.py
 
-benchmark: .venv/ready
+benchmark: same-python .venv/ready
 	$(RUN) benchmarks/race.py
 	$(RUN) benchmarks/growth.py
 
-test: .venv/test-ready
+test: same-python .venv/test-ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	@if command -v npm >/dev/null; \
 	  then cd explorer && npm ci --no-audit --no-fund && npm run check; \
 	  else echo "no npm here: the explorer's own checks are left out"; fi
 	$(RUN) -m pytest tests
+
+# A .venv that is there stays; another Python than its own must not be ignored silently.
+same-python:
+	@[ "$(PYTHON)" = python3 ] || [ ! -x $(RUN) ] || [ "$$($(RUN) -V)" = "$$($(PYTHON) -V 2>/dev/null)" ] \
+	  || { echo "$(PYTHON) is not what .venv was made with ($$($(RUN) -V)): run  make clean  first"; exit 1; }
 
 .venv/made:
 	@command -v $(PYTHON) >/dev/null \

@@ -46,9 +46,9 @@ def test_images_of_any_size_become_rows_in_the_unit_interval(nb, tmp_path):
     assert data.size == (4, 3) and data.source == "images.npz" and not data.standin
     assert data.x_train.shape == (5, 12) and data.x_train.dtype == np.float32
     assert np.all(data.x_train == 1) and np.all(data.x_test == 0)
-    images = np.arange(12, dtype=np.uint8).reshape(1, 4, 3)
+    images = 20 * np.arange(12, dtype=np.uint8).reshape(1, 4, 3)
     rows, _ = nb.pixels_in_rows(images, np.zeros(1, int), "train")
-    np.testing.assert_allclose(rows[0] * 255, np.arange(12), rtol=1e-6)
+    np.testing.assert_allclose(rows[0] * 255, 20 * np.arange(12), rtol=1e-6)
 
 
 def five(value, dtype=None):
@@ -76,6 +76,11 @@ BAD = {
     "negative integers": (five(-1), r"must lie in 0\.\.255; scale"),
     "NaN": (five(np.nan), "NaN or infinite"),
     "infinity": (five(np.inf), "NaN or infinite"),
+    "whole numbers of 0 and 1": (
+        five(1, np.uint8),
+        "largest pixel is 1 of 255, nearly",
+    ),
+    "whole numbers up to 15": (five(15, np.int64), "or give booleans for 0 and 1"),
     "text": (five("a"), "give numbers for pixels"),
     "complex pixels": (five(1, complex), "give numbers for pixels"),
     "labels with fractions": (
@@ -98,6 +103,22 @@ def test_a_missing_file_is_refused(nb, tmp_path):
     for path in (tmp_path / "nowhere.npz", tmp_path):
         with pytest.raises(ValueError, match="there is no file .*; give the path"):
             nb.load_data(str(path))
+
+
+def test_a_missing_file_is_laid_to_what_named_it(nb, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="^DATA: there is no file"):
+        nb.load_data(str(tmp_path / "nowhere.npz"))
+    monkeypatch.setenv("MNIST_NPZ", str(tmp_path / "nowhere.npz"))
+    with pytest.raises(ValueError, match="^MNIST_NPZ: there is no file"):
+        nb.load_data("")
+
+
+def test_a_name_that_is_no_parameter_is_refused_with_the_nearest(nb):
+    known = ("EPOCHS", "FIGURE_EPOCHS", "SEED")
+    nb.refuse_unknown([*known, "STARTED", "KNOWN"], known)
+    for name, near in (("EPOCH", "EPOCHS"), ("SEEDS", "SEED"), ("ZZ", "EPOCHS, FIG")):
+        with pytest.raises(ValueError, match=f"^{name} is no parameter .* mean {near}"):
+            nb.refuse_unknown([*known, name], known)
 
 
 def test_a_file_that_is_no_npz_or_damaged_is_refused(nb, tmp_path):

@@ -1,6 +1,8 @@
 """Pictures and results: tiles in place, scatter and grid alike, GIFs, files moved."""
 
 import resource
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -162,6 +164,31 @@ def test_two_runs_into_one_folder_keep_apart(nb, tmp_path):
     nb.publish(one, "I")
     assert (tmp_path / "a.txt").read_text() == "one"
     assert (two.staging / "a.txt").read_text() == "two"
+
+
+def test_another_live_run_in_the_folder_is_named_and_a_dead_one_is_not(nb, tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (tmp_path / f"in-progress-{other.pid}-abc").mkdir()
+    (tmp_path / "in-progress-notes-of-mine").mkdir()
+    with pytest.raises(ValueError, match=f"another run writes .*process {other.pid}"):
+        nb.open_results(tmp_path)
+    other.communicate(b"\n")
+    nb.open_results(tmp_path)
+    assert (tmp_path / "in-progress-notes-of-mine").is_dir()
+
+
+def test_a_folder_in_the_way_is_named_before_anything_moves(nb, tmp_path):
+    (tmp_path / "b.txt").mkdir()
+    results = nb.open_results(tmp_path)
+    for name in ("a.txt", "b.txt"):
+        nb.save(results, name, lambda path: path.write_text("new"))
+    with pytest.raises(ValueError, match="b.txt is a folder; move it away"):
+        nb.publish(results, "I")
+    assert not (tmp_path / "a.txt").exists()
+    assert not (tmp_path / "metrics.json").exists()
+    (tmp_path / "b.txt").rmdir()
+    nb.publish(results, "I")
+    assert (tmp_path / "b.txt").read_text() == "new"
 
 
 def test_a_full_disk_leaves_the_previous_results_whole(nb, tmp_path):

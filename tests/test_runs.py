@@ -34,6 +34,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 PICTURES = "latent_plane learning_curve posterior gap gap_split importance_weighting "
+PICTURES += "map_untaught "
 PICTURES += (
     "completion denoising morph em_plane map figure_2 figure_3 figure_4b figure_5"
 )
@@ -125,7 +126,6 @@ def test_after_a_whole_run_every_section_can_be_run_again(rerun):
     assert [c for c in changed if c not in listed] == []  # they list what is new
     before, after = files_of(rerun.folder / "first"), files_of(rerun.folder / "Results")
     changed = {name for name in before if before[name] != after.get(name)}
-    changed -= {"map.png"}  # section 19 draws it without the path of section 20
     assert {name for name in changed if not name.endswith(".keras")} == set()
 
 
@@ -170,6 +170,7 @@ NONSENSE = {
     "HIDDEN must be layer widths": dict(HIDDEN="''"),
     "LEARNING_RATE must be a number above 0": dict(LEARNING_RATE=-1),
     "there is no file nowhere.npz; give the path of an": dict(DATA="nowhere.npz"),
+    "EPOCH is no parameter of this notebook; did you mean EPOCHS": dict(EPOCH=3),
 }
 
 
@@ -178,6 +179,19 @@ def test_nonsense_on_the_command_line_stops_the_run_at_once(tmp_path, sentence):
     made = run(tmp_path, **NONSENSE[sentence])
     assert made.code != 0 and sentence in made.err and "epoch   1" not in made.out
     assert not (tmp_path / "Results").exists()
+
+
+BROKEN = {
+    "The bound is NaN: lower LEARNING_RATE.": dict(LEARNING_RATE=1e20),
+    "HIDDEN asks for 1,2": dict(HIDDEN=5_000_000),
+}
+
+
+@pytest.mark.parametrize("sentence", BROKEN)
+def test_what_cannot_be_trained_stops_in_a_sentence(tmp_path, sentence):
+    made = run(make_small_folder(tmp_path), **SMALL | BROKEN[sentence])
+    assert made.code != 0 and sentence in made.err
+    assert not (tmp_path / "Results" / "metrics.json").exists()
 
 
 def kill_when(folder, ready, **parameters):
@@ -255,7 +269,7 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     bounds = [numbers["figure2"][name][-1]["test"] for name in latents]
     assert bounds == sorted(bounds), "more latents, up to twenty, make a better model"
     assert numbers["paper_settings"]["test_elbo"] < test
-    assert numbers["em"]["log_px"] >= -121 and numbers["taught"]["elbo"] >= -133.7
+    assert numbers["em"]["log_px"] >= -120.5 and numbers["taught"]["elbo"] >= -133.3
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    assert peak < 4.2, f"{peak:.2f} GB at the peak"  # 3.94 in the committed run
+    assert peak < 3.0, f"{peak:.2f} GB at the peak"
     assert (mnist_run.folder / "run.ipynb").stat().st_size < 1.6e6  # with run times
