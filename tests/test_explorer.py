@@ -442,6 +442,7 @@ def test_a_test_digit_comes_with_its_posterior_and_numbers(models, images, page)
 
 
 def test_heat_is_where_the_posterior_is(vae, images, page):
+    refined(page)
     x = ink(page, "seen").ravel() > 0.5
     joint = log_joint(vae, x[None], slice(None), mesh(100))[0]
     mass = np.exp(joint - joint.max()).reshape(100, 100)

@@ -122,7 +122,11 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "grid",
     ),
     "tiles chosen too narrowly": ("margin=25", "margin=0.3", "grid"),
-    "a square that cuts the prior": ("limit=6, points", "limit=1, points", "grid"),
+    "a square that cuts the prior": (
+        "limit=6, points=50",
+        "limit=1, points=50",
+        "grid",
+    ),
     "a sum of weights for their mean": (
         "axis=0) - math.log(k)",
         "axis=0)",
