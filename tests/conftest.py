@@ -116,15 +116,26 @@ def environment(**changes):
     } | changes
 
 
-def run(folder, changes=None, **parameters):
-    """A whole run in a folder: its exit code, what it printed, the notebook it made."""
+def start(folder, changes=None, **parameters):
+    """Start a whole run in a folder; its words go to out.txt and err.txt there."""
     folder.mkdir(parents=True, exist_ok=True)
-    words, path = command(folder / "run.ipynb", **parameters), folder / "run.ipynb"
-    surroundings = dict(cwd=folder, env=environment(**changes or {}))
-    done = subprocess.run(words, **surroundings, capture_output=True, text=True)
+    words = command(folder / "run.ipynb", **parameters)
+    with open(folder / "out.txt", "w") as out, open(folder / "err.txt", "w") as err:
+        surroundings = dict(cwd=folder, env=environment(**changes or {}))
+        return subprocess.Popen(words, **surroundings, stdout=out, stderr=err)
+
+
+def finish(process, folder):
+    """Wait for a run: its exit code, what it printed, the notebook it made."""
+    code, path = process.wait(), folder / "run.ipynb"
     made = nbformat.read(path, as_version=4) if path.exists() else None
-    seen = dict(code=done.returncode, out=done.stdout, err=done.stderr, notebook=made)
-    return types.SimpleNamespace(folder=folder, **seen)
+    texts = {name: (folder / f"{name}.txt").read_text() for name in ("out", "err")}
+    return types.SimpleNamespace(folder=folder, code=code, notebook=made, **texts)
+
+
+def run(folder, changes=None, **parameters):
+    """A whole run in a folder, from its start to its end."""
+    return finish(start(folder, changes, **parameters), folder)
 
 
 @pytest.fixture(scope="session")
@@ -136,12 +147,25 @@ def small_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def mnist_run(tmp_path_factory):
-    """A whole run with the default parameters on the real MNIST, where it is there."""
+def mnist_started(tmp_path_factory):
+    """A run with default parameters on the real MNIST, begun; None without MNIST."""
     path = Path(os.environ.get("MNIST_NPZ") or ROOT.parent / "shared/data/mnist.npz")
+    folder = tmp_path_factory.mktemp("mnist")
     if not path.is_file():
+        yield None, folder
+        return
+    process = start(folder, {"MNIST_NPZ": str(path.resolve())})
+    yield process, folder
+    process.terminate()  # where a test before it failed with -x; else it has ended
+
+
+@pytest.fixture
+def mnist_run(mnist_started):
+    """The same run, at its end."""
+    process, folder = mnist_started
+    if process is None:
         pytest.skip("no MNIST: give the path of an mnist.npz in MNIST_NPZ")
-    made = run(tmp_path_factory.mktemp("mnist"), {"MNIST_NPZ": str(path.resolve())})
+    made = finish(process, folder)
     assert made.code == 0, made.err[-3000:]
     return made
 
