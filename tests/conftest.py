@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import playwright.sync_api as api
 import pytest
 from loader import NOTEBOOK, ROOT, load_definitions
 from PIL import Image
@@ -21,7 +23,12 @@ OFFLINE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
 SMALL = dict(DATA="small.npz", EPOCHS=3, BATCH_SIZE=32, HIDDEN="40-30", MIN_EPOCH=1)
 SMALL |= dict(EM_ROUNDS=2, EM_PASSES=1, TEACH_ROUNDS=1, TEACH_PASSES=1, JOINT_EPOCHS=1)
 SMALL |= dict(FIGURE_EPOCHS=1, EM_IMAGES=200)
+EXPLORER = ROOT / "explorer"
 GIFS = ("Reconstruction_1", "Reconstruction_2", "Manifold_learning")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-faults", action="store_true", help="write faults.md anew")
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +77,24 @@ def check_metadata(notebook):
         assert twice == [], f"pieces of output left in {cell.id}"
 
 
+def launch(playwright):
+    """Headless Chromium, its own or an installed one, or the test is skipped."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    for path in (playwright.chromium.executable_path, *map(shutil.which, names)):
+        if path and os.path.exists(path):
+            flags = ["--no-sandbox", "--disable-gpu"]
+            return playwright.chromium.launch(executable_path=path, args=flags)
+    pytest.skip("no Chromium here: python -m playwright install --with-deps chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
 def affine_vae(nb, a, b, mu=(0.3, -0.2), logvar=(0.3, 0.2)):
     """A VAE whose logits are z A + b, with the same q for every image."""
     (latents, pixels), q = np.shape(a), [*mu, *logvar]
@@ -88,6 +113,15 @@ A, B = np.array([[2.0, -1.0, 0.5], [0.3, 1.5, -2.0]]), np.array([-0.5, 0.2, 0.1]
 def three_pixels(definitions):
     """The VAE of these logits; its q is not the posterior."""
     return affine_vae(definitions, A, B)
+
+
+def saved(folder, **changes):
+    """The path of an .npz with four good arrays, changed; None leaves one out."""
+    train = dict(x_train=np.full((5, 4, 3), 255, np.uint8), y_train=np.arange(5))
+    test = dict(x_test=np.zeros((2, 4, 3), np.uint8), y_test=np.arange(2))
+    arrays = {k: v for k, v in (train | test | changes).items() if v is not None}
+    np.savez(folder / "images.npz", **arrays)
+    return folder / "images.npz"
 
 
 def make_small_folder(folder):
@@ -148,13 +182,16 @@ def small_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def mnist_started(tmp_path_factory):
-    """A run with default parameters on the real MNIST, begun; None without MNIST."""
+    """A run on the real MNIST, begun; None without MNIST.
+
+    Its parameters are the notebook's, but for half the budget of the comparisons.
+    """
     path = Path(os.environ.get("MNIST_NPZ") or ROOT.parent / "shared/data/mnist.npz")
     folder = tmp_path_factory.mktemp("mnist")
     if not path.is_file():
         yield None, folder
         return
-    process = start(folder, {"MNIST_NPZ": str(path.resolve())})
+    process = start(folder, {"MNIST_NPZ": str(path.resolve())}, FIGURE_EPOCHS=1)
     yield process, folder
     process.terminate()  # where a test before it failed with -x; else it has ended
 

@@ -93,3 +93,11 @@ def test_the_readme_shows_the_tables_of_the_committed_race(script):
     for table in race.tables(report["contenders"]):
         assert table in text
     assert report["machine"]["cpu"] in text
+
+
+def test_the_readme_shows_the_table_at_altosaars_settings(script):
+    if not (FOLDER / "altosaar.json").exists():
+        pytest.skip("no run at altosaar's settings is committed")
+    rows = json.loads((FOLDER / "altosaar.json").read_text())
+    assert script("altosaar").table(rows) in (FOLDER / "README.md").read_text()
+    assert all(row["weighted"] < row["bound"] < 120 for row in rows)

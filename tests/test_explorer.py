@@ -9,19 +9,18 @@ import io
 import json
 import os
 import re
-import shutil
 from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
+import playwright.sync_api as api
 import pytest
+from conftest import EXPLORER
+from loader import ROOT
 from PIL import Image
 
-api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
 keras = pytest.importorskip("keras")
 
-ROOT = Path(__file__).resolve().parent.parent
-EXPLORER = ROOT / "explorer"
 COMMITTED = ROOT / "Results/latent_explorer.html"
 SIZE = (9, 7)  # neither square nor 28×28
 CLASSES = np.arange(12)  # more than there are colours
@@ -30,28 +29,10 @@ VAE = namedtuple("VAE", "encoder decoder")
 Moment = namedtuple("Moment", "step mu")
 
 
-def launch(playwright):
-    """Headless Chromium, its own or an installed one, or the test is skipped."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    for path in (playwright.chromium.executable_path, *map(shutil.which, names)):
-        if path and os.path.exists(path):
-            flags = ["--no-sandbox", "--disable-gpu"]
-            return playwright.chromium.launch(executable_path=path, args=flags)
-    pytest.skip("no Chromium here: python -m playwright install --with-deps chromium")
-
-
 @pytest.fixture(scope="module")
 def nb(definitions):
     """The notebook's definitions; nothing here changes them."""
     return definitions
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 def network(widths, norm, factor, seed):

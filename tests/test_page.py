@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 
+import playwright.sync_api as api
 import pytest
+from conftest import EXPLORER
 from fontTools.ttLib import TTFont
 from loader import ROOT
-from test_explorer import EXPLORER, api, launch
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +19,6 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     subprocess.run([sys.executable, ROOT / "page/build.py", folder], check=True)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with api.sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

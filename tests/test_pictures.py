@@ -92,7 +92,9 @@ def test_moments_run_from_the_start_to_the_end_dense_early(nb, steps, count):
 
 def test_a_snapshot_holds_reproductions_the_decoded_plane_and_means(nb):
     vae = affine_vae(nb, [[1, 1, 1], [0, 0, 0]], [0, 0, 0], mu=(2.0, 5.0))
-    digits, plane, mu = nb.snapshot(vae, tf.zeros((5, 3)), tf.zeros((2, 3)), nb.mesh(4))
+    x, digits = tf.zeros((5, 3)), tf.zeros((2, 3))
+    digits, plane, mu, shares = nb.snapshot(vae, x, digits, nb.mesh(4))
+    np.testing.assert_allclose(tf.reduce_sum(shares), nb.encode(vae, x).kl()[0], 1e-5)
     np.testing.assert_allclose(mu, [[2, 5]] * 5)
     expected = 255 / (1 + np.exp(-np.concatenate([[2, 2], nb.mesh(4)[:, 0]])))
     np.testing.assert_allclose(
@@ -151,6 +153,8 @@ def test_results_wait_in_staging_until_their_part_is_finished(nb, tmp_path, caps
     )
     nb.save(results, "b.txt", lambda path: path.write_text("3"))
     assert not (tmp_path / "b.txt").exists(), "that of a later part waits"
+    nb.save(results, "a.txt", lambda path: path.write_text("4"))
+    assert (tmp_path / "a.txt").read_text() == "4", "also while others are staged"
     for _ in range(2):
         nb.publish(results, "II")
     assert metrics(tmp_path)["parts"] == ["I", "II"] and (tmp_path / "b.txt").exists()

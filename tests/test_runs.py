@@ -34,10 +34,8 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 PICTURES = "latent_plane learning_curve posterior gap gap_split importance_weighting "
-PICTURES += "map_untaught "
-PICTURES += (
-    "completion denoising morph em_plane map figure_2 figure_3 figure_4b figure_5"
-)
+PICTURES += "completion denoising morph em_plane map map_untaught "
+PICTURES += "figure_2 figure_3 figure_4b figure_5 latents flow curve stopping"
 NETWORKS = "encoder decoder em_decoder taught_encoder taught_decoder"
 FILES = {f"{name}.png" for name in (*PICTURES.split(), *GIFS)} | {"metrics.json"}
 FILES |= {f"{name}.keras" for name in NETWORKS.split()}
@@ -177,7 +175,7 @@ NONSENSE = {
     "HIDDEN must be layer widths": dict(HIDDEN="''"),
     "LEARNING_RATE must be a number above 0": dict(LEARNING_RATE=-1),
     "there is no file nowhere.npz; give the path of an": dict(DATA="nowhere.npz"),
-    "EPOCH is no parameter of this notebook; did you mean EPOCHS": dict(EPOCH=3),
+    "epoch is no parameter of this notebook; did you mean EPOCHS": dict(epoch=3),
 }
 
 
@@ -276,7 +274,7 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     bounds = [numbers["figure2"][name][-1]["test"] for name in latents]
     assert bounds == sorted(bounds), "more latents, up to twenty, make a better model"
     assert numbers["paper_settings"]["test_elbo"] < test
-    assert numbers["em"]["log_px"] >= -120.5 and numbers["taught"]["elbo"] >= -133.3
+    assert numbers["em"]["log_px"] >= -120.5 and numbers["taught"]["elbo"] >= -134
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    assert peak < 3.8, f"{peak:.2f} GB at the peak"  # 3.3 in the committed run
+    assert peak < 4.6, f"{peak:.2f} GB at the peak"  # 4.2 in the committed run
     assert (mnist_run.folder / "run.ipynb").stat().st_size < 1.6e6  # with run times

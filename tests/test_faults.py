@@ -1,0 +1,217 @@
+"""Every fault is one sentence that says what to do; faults.md lists them, made here.
+
+    python -m pytest tests/test_faults.py --write-faults
+
+writes the table anew; without the option the tests compare it with what is seen.
+"""
+
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import saved
+
+TABLE = Path(__file__).with_name("faults.md")
+NONE = np.zeros((0, 4, 3), np.uint8)
+PARAMETERS = {
+    "no epoch at all": dict(EPOCHS=0),
+    "a negative number of epochs": dict(EPOCHS=-3),
+    "half an epoch": dict(EPOCHS=1.5),
+    "a number in quotes": dict(EPOCHS="3"),
+    "nothing": dict(EPOCHS=None),
+    "true in place of a number": dict(EPOCHS=True),
+    "empty minibatches": dict(BATCH_SIZE=0),
+    "a negative seed": dict(SEED=-1),
+    "a seed with a fraction": dict(SEED=1.5),
+    "a film of one frame": dict(FRAMES=1),
+    "a single latent": dict(LATENTS=1),
+    "latents with a fraction": dict(LATENTS=2.5),
+    "a negative warm-up": dict(WARM_UP=-1),
+    "no round of EM": dict(EM_ROUNDS=0),
+    "no image for EM": dict(EM_IMAGES=0),
+    "no pass in a round of EM": dict(EM_PASSES=0),
+    "no lesson": dict(TEACH_ROUNDS=0),
+    "no joint training": dict(JOINT_EPOCHS=0),
+    "figures without a pass": dict(FIGURE_EPOCHS=0),
+    "a step size of nothing": dict(LEARNING_RATE=0),
+    "a negative step size": dict(LEARNING_RATE=-1),
+    "a step size in quotes": dict(LEARNING_RATE="0.1"),
+    "a step size that is no number": dict(LEARNING_RATE=math.nan),
+    "an infinite step size": dict(LEARNING_RATE=math.inf),
+    "EM with a negative step size": dict(EM_RATE=-1),
+    "a memory of 1": dict(BETA_2=1),
+    "no layer": dict(HIDDEN=""),
+    "a layer left out": dict(HIDDEN="500-"),
+    "a layer of no units": dict(HIDDEN="500-0"),
+    "layers in words": dict(HIDDEN="deep"),
+    "an empty list of layers": dict(HIDDEN=[]),
+    "an unknown likelihood": dict(LIKELIHOOD="poisson"),
+    "a number for a path": dict(DATA=3),
+    "results nowhere": dict(RESULTS=""),
+    "nothing for a log": dict(LOGDIR=None),
+}
+UNKNOWN = {
+    "a parameter mistyped": "EPOCH",
+    "a parameter in small letters": "batch_size",
+    "a parameter with another ending": "SEEDS",
+    "a parameter that there never was": "DROPOUT",
+}
+
+
+def five(value, dtype=None):
+    return dict(x_train=np.full((5, 4, 3), value, dtype))
+
+
+ARRAYS = {
+    "an array missing": dict(x_test=None),
+    "flat images": dict(x_train=np.zeros((5, 12))),
+    "colour images": dict(x_test=np.zeros((2, 4, 3, 3))),
+    "labels in columns": dict(y_train=np.zeros((5, 1), int)),
+    "too few labels": dict(y_train=np.arange(4)),
+    "no training images": dict(x_train=NONE, y_train=np.arange(0)),
+    "no test images": dict(x_test=NONE, y_test=np.arange(0)),
+    "sizes that differ": dict(x_test=np.zeros((2, 3, 4), np.uint8)),
+    "floats up to 255": five(255.0),
+    "negative floats": five(-0.1),
+    "integers above 255": five(256),
+    "negative integers": five(-1),
+    "a pixel that is NaN": five(np.nan),
+    "an infinite pixel": five(np.inf),
+    "whole numbers of 0 and 1": five(1, np.uint8),
+    "whole numbers up to 15": five(15, np.int64),
+    "text for pixels": five("a"),
+    "complex pixels": five(1, complex),
+    "labels with fractions": dict(y_train=np.arange(5) / 2),
+    "pickled objects": dict(x_train=np.array([None] * 5, object)),
+}
+FILES = {
+    "an empty file": b"",
+    "a text file": b"no zip file",
+    "a pickle": b"\x80\x04\x95pickle",
+    "an .npz whose end is missing": slice(0, -200),
+    "an .npz with a hole": (300, 800),
+}
+
+
+def run_cells(notebook, nb, *names, **changes):
+    """Run some cells of the notebook on its definitions, with changed names."""
+    sources, known = (
+        {cell.id: cell.source for cell in notebook.cells},
+        vars(nb) | changes,
+    )
+    for name in names:
+        exec(compile(sources[name], name, "exec"), known)
+
+
+def damaged(folder, what):
+    """An .npz with other content, or a good one with some bytes lost."""
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 40, 30), np.uint8)
+    path = saved(folder, x_train=pixels)
+    whole = path.read_bytes()
+    if isinstance(what, tuple):
+        what = whole[: what[0]] + bytes(what[1] - what[0]) + whole[what[1] :]
+    path.write_bytes(whole[what] if isinstance(what, slice) else what)
+    return path
+
+
+def other_faults(notebook, nb, folder, patch):
+    """name: a function that commits the fault."""
+
+    def from_environment():
+        patch.setenv("MNIST_NPZ", str(folder / "nowhere.npz"))
+        nb.load_data("")
+
+    def one_array():
+        np.save(folder / "one.npy", np.zeros((2, 4, 3)))
+        nb.load_data(str(folder / "one.npy"))
+
+    def file_for_folder():
+        (folder / "taken").write_text("")
+        nb.open_results(folder / "taken")
+
+    def two_runs():
+        (folder / "two" / f"in-progress-{os.getppid()}-x").mkdir(parents=True)
+        nb.open_results(folder / "two")
+
+    def in_the_way():
+        (folder / "way" / "a.png").mkdir(parents=True)
+        results = nb.open_results(folder / "way")
+        nb.save(results, "a.png", lambda path: path.write_text(""))
+        nb.publish(results, "I")
+
+    def without_tensorboard():
+        patch.setattr(nb.importlib.util, "find_spec", lambda name: None)
+        nb.open_log(str(folder))
+
+    def huge():
+        run_cells(notebook, nb, "build", D=784, LAYERS=[5_000_000])
+
+    return {
+        "a file that is not there": lambda: nb.load_data(str(folder / "nowhere.npz")),
+        "a folder for a file": lambda: nb.load_data(str(folder)),
+        "a missing file in MNIST_NPZ": from_environment,
+        "one array by itself": one_array,
+        "a file where the results should go": file_for_folder,
+        "another run into the same folder": two_runs,
+        "a folder in the way of a picture": in_the_way,
+        "a log without TensorBoard": without_tensorboard,
+        "networks beyond all memory": huge,
+    }
+
+
+@pytest.fixture
+def faults(notebook, nb, tmp_path, monkeypatch):
+    """name: a function that commits the fault, for all of them."""
+
+    def given(changes):  # LAYERS is there after a first run of these cells
+        changes = {"LAYERS": [1]} | changes
+        return lambda: run_cells(notebook, nb, "known-names", "validated", **changes)
+
+    def arrays(changes):
+        return lambda: nb.load_data(str(saved(tmp_path, **changes)))
+
+    def files(what):
+        return lambda: nb.load_data(str(damaged(tmp_path, what)))
+
+    known = ("EPOCHS", "BATCH_SIZE", "SEED", "HIDDEN")
+    found = {name: given(change) for name, change in PARAMETERS.items()}
+    for name, word in UNKNOWN.items():
+        found[name] = lambda word=word: nb.refuse_unknown([word], known)
+    found |= {name: arrays(change) for name, change in ARRAYS.items()}
+    found |= {name: files(what) for name, what in FILES.items()}
+    return found | other_faults(notebook, nb, tmp_path, monkeypatch)
+
+
+def sentence_of(fault, folder):
+    """What a reader sees, without this machine's paths and numbers."""
+    with pytest.raises((ValueError, OSError, ImportError)) as caught:
+        fault()
+    text = str(caught.value).replace(f"{folder}{os.sep}", "")
+    text = text.replace(str(folder), "a-folder")
+    return re.sub(r"(process |in-progress-)\d+", r"\1N", text)
+
+
+def test_every_fault_is_one_sentence_and_the_table_lists_it(faults, tmp_path, request):
+    assert len(faults) >= 60
+    seen = {name: sentence_of(fault, tmp_path) for name, fault in faults.items()}
+    for name, sentence in seen.items():
+        assert "\n" not in sentence and sentence[-1] in ".?", (name, sentence)
+        assert len(sentence) < 250, (name, sentence)
+    rows = [f"| {name} | {sentence} |" for name, sentence in seen.items()]
+    head = "# What a reader sees when something is wrong\n\n"
+    head += "Made by `tests/test_faults.py`.\n"
+    text = "\n".join([head, "| fault | sentence |", "|:--|:--|", *rows]) + "\n"
+    if request.config.getoption("--write-faults"):
+        TABLE.write_text(text)
+    assert TABLE.read_text() == text
+
+
+def test_what_is_known_is_what_the_parameters_cell_holds(notebook):
+    """A parameter that is not listed would be refused, one too many never."""
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    names = set(re.findall(r"^([A-Z_0-9]+) = ", sources["parameters"], flags=re.M))
+    listed = set(re.findall(r'"([A-Z_0-9]+)"', sources["known-names"]))
+    assert names == listed - {"LAYERS", "SETUP", "LEAST", "COUNTS", "KNOWN", "_"}
