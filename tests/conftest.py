@@ -196,6 +196,13 @@ def mnist_started(tmp_path_factory):
     process.terminate()  # where a test before it failed with -x; else it has ended
 
 
+@pytest.fixture(scope="session", autouse=True)
+def long_run(request):
+    """The run on MNIST, if it is asked for, goes on beside all other tests."""
+    if any("mnist_run" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("mnist_started")
+
+
 @pytest.fixture
 def mnist_run(mnist_started):
     """The same run, at its end."""

@@ -41,13 +41,6 @@ FILES = {f"{name}.png" for name in (*PICTURES.split(), *GIFS)} | {"metrics.json"
 FILES |= {f"{name}.keras" for name in NETWORKS.split()}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def long_run(request):
-    """The run on MNIST, if it is asked for, goes on beside the short ones."""
-    if any("mnist_run" in item.fixturenames for item in request.session.items):
-        request.getfixturevalue("mnist_started")
-
-
 def check_order(numbers):
     """Every method's bound lies below its evidence, and EM and teaching help."""
     for places in numbers["map"].values():
