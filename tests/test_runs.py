@@ -165,8 +165,6 @@ def test_without_mnist_and_with_a_damaged_cache_the_stand_in_runs(tmp_path):
 
 NONSENSE = {
     "EPOCHS must be a whole number, 1 or more, not 0.": dict(EPOCHS=0),
-    "HIDDEN must be layer widths": dict(HIDDEN="''"),
-    "LEARNING_RATE must be a number above 0": dict(LEARNING_RATE=-1),
     "there is no file nowhere.npz; give the path of an": dict(DATA="nowhere.npz"),
     "epoch is no parameter of this notebook; did you mean EPOCHS": dict(epoch=3),
 }
