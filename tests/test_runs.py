@@ -83,7 +83,9 @@ def outputs_of(cell):
     texts = [output.text for output in cell.outputs if output.output_type == "stream"]
     data = [output.data for output in cell.outputs if "data" in output]
     shown = [part for part in data if "text/markdown" not in part]  # "training starts"
-    return re.sub(r"\s*[\d.,]+ s\b", "", "".join(texts)), shown
+    text = re.sub(r"\s*[\d.,]+ s\b", "", "".join(texts))
+    # in the table of variants seconds stand before the parameters, at the line's end
+    return re.sub(r"\s+\d+(?=\s+[\d,]{5,}$)", "", text, flags=re.M), shown
 
 
 @pytest.fixture(scope="module")
