@@ -59,7 +59,7 @@ def train_flow(nb, data, steps):
 def judge(nb, vae, x, codes):
     """-bound and -L_k of test images, k = codes."""
     row = nb.judge_variant(vae, x, block=20, k=codes)
-    return -row["bound"], -row["L_100"]
+    return -row["bound"], -row[f"L_{codes}"]
 
 
 def table(rows):

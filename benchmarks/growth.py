@@ -1,4 +1,4 @@
-"""How seconds and memory grow with images, width and grid points.
+"""How seconds and memory grow with images, width, latents and grid points.
 
     python benchmarks/growth.py [--quick]
 
@@ -20,11 +20,13 @@ sys.path.insert(0, str(FOLDER.parent / "tests"))
 SIZES = {
     "images in an epoch": (15_000, 30_000, 60_000),
     "units in the widest layer": (250, 500, 1000),
+    "latents": (2, 20, 200),
     "grid points per unit": (25, 50, 100),
 }
 QUICK = {
     "images in an epoch": (512, 1024, 1536),
     "units in the widest layer": (20, 40, 80),
+    "latents": (2, 5, 10),
     "grid points per unit": (5, 10, 20),
 }
 
@@ -39,7 +41,8 @@ def measure(what, size, quick):
     width = size if what.startswith("units") else width
     images = size if what.startswith("images") else images
     pixels = rng.random((images, 784), nb.np.float32)
-    vae = nb.build(784, [width, 300], nb.J, "growth")
+    latents = size if what == "latents" else 2
+    vae = nb.build(784, [width, 300], latents, "growth")
     if what.startswith("grid"):
         x = nb.binarize(pixels[: 50 if quick else 1000], nb.seed_for("growth"))
         nb.log_evidence(vae, x[:10], points=size)
@@ -58,13 +61,13 @@ def measure(what, size, quick):
 
 
 def draw(rows, path):
-    """Seconds against size, a panel for each kind."""
+    """Seconds against size, a panel for each kind; all axes are logarithmic."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
-    fig, axes = plt.subplots(1, 3, figsize=(9, 3))
+    fig, axes = plt.subplots(1, len(SIZES), figsize=(11, 3))
     for ax, what in zip(axes, SIZES, strict=True):
         places = [(r["size"], r["seconds"]) for r in rows if r["what"] == what]
         ax.loglog(*zip(*places, strict=True), "o-", color="#0072b2")

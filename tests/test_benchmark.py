@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 from loader import ROOT
@@ -101,3 +102,24 @@ def test_the_readme_shows_the_table_at_altosaars_settings(script):
     rows = json.loads((FOLDER / "altosaar.json").read_text())
     assert script("altosaar").table(rows) in (FOLDER / "README.md").read_text()
     assert all(row["weighted"] < row["bound"] < 120 for row in rows)
+
+
+def test_seconds_are_added_up_by_section(script):
+    note, sections = nbformat.v4, script("sections")
+    cells = [note.new_code_cell(metadata={"papermill": {"duration": 1.5}})]
+    cells.append(note.new_markdown_cell("text\n\n## 2 · Data: a pixel\n\ntext"))
+    cells += [
+        note.new_code_cell(metadata={"papermill": {"duration": s}}) for s in (2, 3)
+    ]
+    found = sections.seconds_by_section(note.new_notebook(cells=cells))
+    assert found == {"1 · Set-up": 1.5, "2 · Data: a pixel": 5}
+    text = sections.table({"before": {"2 · Data: a pixel": 9.0}, "seconds": found})
+    assert (
+        "| 2 · Data: a pixel | 9 | 5 |" in text and "| all sections | 9 | 6 |" in text
+    )
+    assert "Set-up" not in text
+
+
+def test_the_readme_shows_the_table_of_the_committed_sections(script):
+    runs = json.loads((FOLDER / "sections.json").read_text())
+    assert script("sections").table(runs) in (FOLDER / "README.md").read_text()

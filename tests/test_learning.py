@@ -75,7 +75,7 @@ def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
 
 def test_em_with_sampled_codes_climbs_the_exact_evidence(nb):
     vae, pixels = nb.build(3, [8], 2), np.tile(ALL_IMAGES[[0, 3, 7, 7]], (64, 1))
-    rounds = nb.run_em(vae, pixels, 8, steps=32, batch=32, rate=0.02, most=256)
+    rounds = nb.run_em(vae, pixels, range(8), steps=32, batch=32, rate=0.02, most=256)
     climbed = [nb.log_evidence(vae, pixels[:4], points=20).mean() for _ in rounds]
     assert len(climbed) == 9 and np.all(np.diff(climbed) > -0.02)
     best = scipy.stats.entropy([1, 1, 2])  # of these images: no model is better

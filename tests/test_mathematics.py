@@ -194,7 +194,7 @@ def test_train_visits_every_image_once_per_epoch_and_stops_for_every_look(nb):
 
     def step(minibatch, negative, seed):
         assert np.array_equal(minibatch, -negative)
-        seen.append(minibatch.numpy())
+        seen.append(minibatch)
         seeds.add(tuple(seed))
         return len(seen)
 

@@ -1,0 +1,69 @@
+"""The notebook goes through the usual tools: nbconvert, jupyter execute, jupytext."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from conftest import NOTEBOOK, SMALL, environment, make_small_folder, metrics
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+
+def jupyter(tool, *words, folder):
+    """Run one of Jupyter's tools in a folder; what it left behind."""
+    line = [sys.executable, "-m", "jupyter", tool, *words]
+    surroundings = dict(cwd=folder, env=environment(), capture_output=True, text=True)
+    return subprocess.run(line, **surroundings)
+
+
+@pytest.fixture
+def part_one(tmp_path):
+    """A folder with small data and the notebook, set to end after Part I."""
+    folder = make_small_folder(tmp_path)
+    notebook = load_notebook_node(str(NOTEBOOK))
+    made = parameterize_notebook(notebook, SMALL | dict(LATENTS=3))
+    made.metadata.pop("papermill", None)
+    nbformat.write(made, folder / "short.ipynb")
+    return folder
+
+
+def test_as_a_script_it_runs_and_ends_well(part_one):
+    """The script has the language's ending, prints, and leaves Part I's results."""
+    done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
+    assert done.returncode == 0, done.stderr
+    line = dict(cwd=part_one, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "short.py"], **line)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "epoch   3/3" in done.stdout and "the run ends here" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert metrics(part_one / "Results")["parts"] == ["I"]
+
+
+def test_jupyter_execute_runs_it(part_one):
+    done = jupyter("execute", "--inplace", "short.ipynb", folder=part_one)
+    assert done.returncode == 0, done.stderr[-2000:]
+    made = nbformat.read(part_one / "short.ipynb", as_version=4)
+    outputs = [o for c in made.cells for o in c.get("outputs", [])]
+    assert any("the run ends here" in o.get("text", "") for o in outputs)
+    assert not any(o.get("name") == "stderr" for o in outputs)
+    assert metrics(part_one / "Results")["parts"] == ["I"]
+
+
+def test_nbconvert_makes_a_page_of_it_with_all_pictures(notebook, tmp_path):
+    words = ("--to", "html", str(NOTEBOOK), "--output-dir", str(tmp_path))
+    done = jupyter("nbconvert", *words, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "VAE_MNIST.html").read_text()
+    outputs = [o for c in notebook.cells for o in c.get("outputs", [])]
+    shown = sum("image/png" in o.get("data", {}) for o in outputs)
+    assert page.count("data:image/png;base64,") >= shown > 20
+    for title in ("Algorithm 1", "The integral, computed", "Variants"):
+        assert title in page
+
+
+def test_jupytext_brings_it_back_as_it_was(notebook):
+    jupytext = pytest.importorskip("jupytext")
+    back = jupytext.reads(jupytext.writes(notebook, fmt="py:percent"), fmt="py:percent")
+    for before, after in zip(notebook.cells, back.cells, strict=True):
+        assert (after.cell_type, after.source) == (before.cell_type, before.source)
