@@ -8,6 +8,7 @@ them, race.json and race.png into this folder; --quick writes nothing.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -84,8 +85,11 @@ def race(names, epochs, quick):
     for _ in range(epochs):
         for contender in field.values():
             contender.turn()
-    for contender in field.values():
-        contender.process.stdin.close()
+    for name, contender in field.items():
+        with contextlib.suppress(BrokenPipeError):
+            contender.process.stdin.close()
+        if len(contender.turns) < epochs:
+            print(f"{name} ended after {len(contender.turns)} epochs", file=sys.stderr)
     return {
         name: c.setting | {"turns": c.turns} for name, c in field.items() if c.turns
     }

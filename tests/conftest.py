@@ -184,16 +184,16 @@ def small_run(tmp_path_factory):
 def mnist_started(tmp_path_factory):
     """A run on the real MNIST, begun; None without MNIST.
 
-    Its parameters are the notebook's, but for half the budget of the comparisons and of
-    the taught encoder.
+    Its parameters are the notebook's, but for the budget of the comparisons and of the
+    taught encoder.
     """
     path = Path(os.environ.get("MNIST_NPZ") or ROOT.parent / "shared/data/mnist.npz")
     folder = tmp_path_factory.mktemp("mnist")
     if not path.is_file():
         yield None, folder
         return
-    half = dict(FIGURE_EPOCHS=1, TEACH_ROUNDS=2, JOINT_EPOCHS=12)
-    process = start(folder, {"MNIST_NPZ": str(path.resolve())}, **half)
+    less = dict(FIGURE_EPOCHS=1, TEACH_ROUNDS=2, TEACH_PASSES=4, JOINT_EPOCHS=8)
+    process = start(folder, {"MNIST_NPZ": str(path.resolve())}, **less)
     yield process, folder
     process.terminate()  # where a test before it failed with -x; else it has ended
 
