@@ -67,13 +67,18 @@ def draw(rows, path):
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
-    fig, axes = plt.subplots(1, len(SIZES), figsize=(11, 3))
+    fig, axes = plt.subplots(1, len(SIZES), figsize=(11, 3), sharey=True)
     for ax, what in zip(axes, SIZES, strict=True):
         places = [(r["size"], r["seconds"]) for r in rows if r["what"] == what]
         ax.loglog(*zip(*places, strict=True), "o-", color="#0072b2")
-        ax.set(xlabel=what, ylabel="seconds")
+        ax.set(xlabel=what)
         ax.set_xticks([size for size, _ in places], [f"{size:,}" for size, _ in places])
         ax.minorticks_off()
+    axes[0].set_ylabel("seconds")
+    powers = [2.0**k for k in range(-3, 6)]
+    low, high = axes[0].get_ylim()
+    shown = [power for power in powers if low < power < high]
+    axes[0].set_yticks(shown, [f"{power:g}" for power in shown])
     fig.tight_layout()
     fig.savefig(path, dpi=100)
 

@@ -133,7 +133,10 @@ def draw(results, path):
         style = "-" if k < len(COLOURS) else "--"
         ax.plot(x, y, "o" + style, color=COLOURS[k % len(COLOURS)], label=name)
     ax.set(xlabel="seconds of training", ylabel="test bound, nats per image")
-    ax.set_ylim(bottom=-200)
+    ax.set(xscale="log", ylim=(-200, None))
+    ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200) if tick < ax.get_xlim()[1]]
+    ax.set_xticks(ticks, ticks)
+    ax.minorticks_off()
     ax.legend(frameon=False, fontsize=9)
     fig.tight_layout()
     fig.savefig(path, dpi=100)
