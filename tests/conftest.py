@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 OFFLINE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
 SMALL = dict(DATA="small.npz", EPOCHS=3, BATCH_SIZE=32, HIDDEN="40-30", MIN_EPOCH=1)
-SMALL |= dict(EM_ROUNDS=2, EM_PASSES=1, TEACH_ROUNDS=1, TEACH_PASSES=1, JOINT_EPOCHS=1)
+SMALL |= dict(EM_ROUNDS=6, EM_PASSES=1, TEACH_ROUNDS=1, TEACH_PASSES=1, JOINT_EPOCHS=1)
 SMALL |= dict(FIGURE_EPOCHS=1, EM_IMAGES=200)
 EXPLORER = ROOT / "explorer"
 GIFS = ("Reconstruction_1", "Reconstruction_2", "Manifold_learning")
