@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NEXT := .next-run.ipynb
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -72,11 +72,11 @@ same-python:
 	$(PYTHON) -m venv .venv
 	touch $@
 
-.venv/ready: requirements.txt .venv/made
+.venv/ready: requirements.txt constraints.txt .venv/made
 	$(PIP) -r requirements.txt
 	touch $@
 
-.venv/page-ready: page/requirements.txt .venv/made
+.venv/page-ready: page/requirements.txt constraints.txt .venv/made
 	$(PIP) -r page/requirements.txt
 	touch $@
 

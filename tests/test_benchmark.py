@@ -123,3 +123,28 @@ def test_seconds_are_added_up_by_section(script):
 def test_the_readme_shows_the_table_of_the_committed_sections(script):
     runs = json.loads((FOLDER / "sections.json").read_text())
     assert script("sections").table(runs) in (FOLDER / "README.md").read_text()
+
+
+def test_the_readme_shows_the_table_of_the_committed_trainings(script):
+    report = json.loads((FOLDER / "quality.json").read_text())
+    quality, text = script("quality"), (FOLDER / "README.md").read_text()
+    assert quality.table(report["rows"]) in text and report["machine"]["cpu"] in text
+    groups = quality.by_epochs(report["rows"])
+    assert all(len(group) == len(quality.SEEDS) for group in groups.values())
+    shortest, *_, longest = (
+        np.mean([row["-ELBO"] for row in group]) for group in groups.values()
+    )
+    assert longest < shortest
+
+
+def test_a_quick_training_for_the_curve_writes_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{k}": rng.random((1024, 28, 28)) for k in ("train", "test")}
+    arrays |= {f"y_{k}": np.arange(1024) % 10 for k in ("train", "test")}
+    np.savez(tmp_path / "images.npz", **arrays)
+    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.*")}
+    words = [sys.executable, str(FOLDER / "quality.py"), str(tmp_path / "images.npz")]
+    done = subprocess.run([*words, "--quick"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "| 1 |" in done.stdout and "| 2 |" in done.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in before}
