@@ -57,7 +57,7 @@ test: same-python .venv/test-ready
 	@if command -v npm >/dev/null; \
 	  then cd explorer && npm ci --no-audit --no-fund && npm run check; \
 	  else echo "no npm here: the explorer's own checks are left out"; fi
-	$(RUN) -m pytest tests
+	$(RUN) -m pytest tests -rs
 
 # A .venv that is there stays; another Python than its own must not be ignored silently.
 same-python:

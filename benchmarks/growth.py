@@ -60,6 +60,15 @@ def measure(what, size, quick):
     return {"what": what, "size": size, "seconds": seconds, "gigabytes": peak}
 
 
+def table(rows):
+    """The rows as a Markdown table."""
+    cells = [
+        [r["what"], f"{r['size']:,}", f"{r['seconds']:.2f}", f"{r['gigabytes']:.2f}"]
+        for r in rows
+    ]
+    return markdown(["", "size", "seconds", "GB at the peak"], cells)
+
+
 def draw(rows, path):
     """Seconds against size, a panel for each kind; all axes are logarithmic."""
     import matplotlib
@@ -92,15 +101,11 @@ def main(quick):
             words += ["quick"] if quick else []
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
-    cells = [
-        [r["what"], f"{r['size']:,}", f"{r['seconds']:.2f}", f"{r['gigabytes']:.2f}"]
-        for r in rows
-    ]
-    text = markdown(["", "size", "seconds", "GB at the peak"], cells)
-    print(text)
+    print(table(rows))
     if not quick:
-        draw(write_json(FOLDER / "growth.json", rows), FOLDER / "growth.png")
-        fill(FOLDER, "growth", text)
+        rows = write_json(FOLDER / "growth.json", rows)
+        draw(rows, FOLDER / "growth.png")
+        fill(FOLDER, "growth", table(rows))
 
 
 if __name__ == "__main__":

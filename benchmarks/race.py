@@ -4,15 +4,17 @@
 
 Each contender (contenders.py) lives in a process of its own and trains an epoch when it
 is its turn, so that all meet the same hour of the machine. Prints the tables; writes
-them, race.json and race.png into this folder; --quick writes nothing.
+them, race.json and race.png into this folder; --quick and --only write nothing.
 """
 
 import argparse
 import contextlib
 import importlib.util
 import json
+import statistics
 import subprocess
 import sys
+import tempfile
 
 import matplotlib
 from report import COLOURS, FOLDER, describe, fill, machine, markdown, write_json
@@ -37,7 +39,8 @@ class Contender:
         words = [sys.executable, str(FOLDER / "contenders.py"), name, "1", str(epochs)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         words += ["quick"] if quick else []
-        pipes |= {"stderr": subprocess.DEVNULL, "text": True}
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, until the end
+        pipes |= {"stderr": self.errors, "text": True}
         self.process, self.turns = subprocess.Popen(words, **pipes), []
         self.setting = self.read()
 
@@ -55,6 +58,14 @@ class Contender:
             answer = {}
         self.turns += [answer] if answer else []
 
+    def close(self):
+        """End the process; what it wrote to stderr last."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.errors.seek(0)
+        return self.errors.read()[-2000:]
+
 
 def installed(only):
     """Names of the contenders whose library is here."""
@@ -65,8 +76,7 @@ def installed(only):
 
 def middle(values):
     """The median of values, and their spread, as text."""
-    ranked = sorted(values)
-    return ranked[len(ranked) // 2], f"{ranked[0]:.2f}–{ranked[-1]:.2f}"
+    return statistics.median(values), f"{min(values):.2f}–{max(values):.2f}"
 
 
 def seconds_to(turns, target):
@@ -86,18 +96,18 @@ def race(names, epochs, quick):
         for contender in field.values():
             contender.turn()
     for name, contender in field.items():
-        with contextlib.suppress(BrokenPipeError):
-            contender.process.stdin.close()
-        if len(contender.turns) < epochs:
-            print(f"{name} ended after {len(contender.turns)} epochs", file=sys.stderr)
+        errors, done = contender.close(), len(contender.turns)
+        if done < epochs:
+            print(f"{name} ended after {done} epochs:\n{errors}", file=sys.stderr)
     return {
         name: c.setting | {"turns": c.turns} for name, c in field.items() if c.turns
     }
 
 
 def tables(results, targets=(190, 180, 170, 165)):
-    """The two tables, as Markdown."""
-    ours, rows, reached = middle(seconds_of(results["notebook"]))[0], [], []
+    """The two tables, as Markdown; ratios are to the notebook, else to the first."""
+    measure = results.get("notebook") or next(iter(results.values()))
+    ours, rows, reached = middle(seconds_of(measure))[0], [], []
     for name, result in results.items():
         later = seconds_of(result)
         median, spread = middle(later)
@@ -152,15 +162,17 @@ def main():
     epochs = 2 if options.quick else options.epochs
     found = machine()
     results = race(installed(options.only), epochs, options.quick)
-    text = "\n\n".join([describe(found), *tables(results)])
-    print(text)
+    if not results:
+        sys.exit("no contender trained for an epoch")
+    print("\n\n".join([describe(found), *tables(results)]))
     report = {"machine": found, "epochs": epochs, "contenders": results}
-    if options.quick:
+    if options.quick or options.only:
         print(json.dumps(report))
         return
     report = write_json(FOLDER / "race.json", report)
-    draw(report["contenders"], FOLDER / "race.png")
-    fill(FOLDER, "race", text)
+    results = report["contenders"]
+    draw(results, FOLDER / "race.png")
+    fill(FOLDER, "race", "\n\n".join([describe(found), *tables(results)]))
 
 
 if __name__ == "__main__":

@@ -77,14 +77,19 @@ def check_metadata(notebook):
         assert twice == [], f"pieces of output left in {cell.id}"
 
 
+def missing(reason):
+    """What a test needs is not here: skip it, or fail where NO_SKIPS is set."""
+    (pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip)(reason)
+
+
 def launch(playwright):
-    """Headless Chromium, its own or an installed one, or the test is skipped."""
+    """Headless Chromium, its own or an installed one."""
     names = ("chromium", "chromium-browser", "google-chrome")
     for path in (playwright.chromium.executable_path, *map(shutil.which, names)):
         if path and os.path.exists(path):
             flags = ["--no-sandbox", "--disable-gpu"]
             return playwright.chromium.launch(executable_path=path, args=flags)
-    pytest.skip("no Chromium here: python -m playwright install --with-deps chromium")
+    missing("no Chromium here: python -m playwright install --with-deps chromium")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,15 @@ def browser():
         browser = launch(playwright)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The source of axe-core, which finds what keeps people from using a page."""
+    path = EXPLORER / "node_modules/axe-core/axe.min.js"
+    if not path.exists():  # NO_SKIPS does not ask for it: it comes with npm
+        pytest.skip("axe-core is not installed: cd explorer; npm ci")
+    return path.read_text("utf-8")
 
 
 def affine_vae(nb, a, b, mu=(0.3, -0.2), logvar=(0.3, 0.2)):
@@ -210,7 +224,7 @@ def mnist_run(mnist_started):
     """The same run, at its end."""
     process, folder = mnist_started
     if process is None:
-        pytest.skip("no MNIST: give the path of an mnist.npz in MNIST_NPZ")
+        missing("no MNIST: give the path of an mnist.npz in MNIST_NPZ")
     made = finish(process, folder)
     assert made.code == 0, made.err[-3000:]
     return made

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import types
 
 import nbformat
 import numpy as np
@@ -32,14 +33,21 @@ def contenders(script):
     return script("contenders")
 
 
-def test_operations_are_counted_layer_by_layer(contenders):
-    vae = contenders.build_notebook()
-    dense = [
-        layer for net in vae[:2] for layer in net.layers if hasattr(layer, "units")
-    ]
-    weights = [int(np.prod(layer.kernel.shape)) for layer in dense]
+def stamps():
+    """When each file was written that a benchmark or a run may write."""
+    kept = [*FOLDER.iterdir(), *(ROOT / "Results").iterdir()]
+    return {path: path.stat().st_mtime_ns for path in kept if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "network, first",
+    [("build_notebook", 784 * 500), ("build_convolutional", 14 * 14 * 9 * 32)],
+)
+def test_operations_are_counted_layer_by_layer(contenders, network, first):
+    """Three products a layer and image, but for the first layer's two."""
+    vae = getattr(contenders, network)()
     counted = sum(2 * np.prod(s) for s in contenders.layer_products(vae, 10))
-    assert counted == 10 * (6 * sum(weights) - 2 * weights[0])
+    assert counted == 10 * (6 * contenders.nb.multiplications(vae) - 2 * first)
 
 
 def test_seconds_to_a_target_end_with_the_epoch_that_reaches_it(script):
@@ -47,6 +55,69 @@ def test_seconds_to_a_target_end_with_the_epoch_that_reaches_it(script):
     turns = [{"seconds": seconds, "bound": bound} for seconds, bound in turns]
     to = script("race").seconds_to
     assert [to(turns, t) for t in (160, 155, 149, 144)] == [2, 42, 48, None]
+
+
+def test_the_middle_is_the_median_also_of_an_even_number(script):
+    assert script("race").middle([1, 2, 3, 10]) == (2.5, "1.00–10.00")
+
+
+def test_contenders_take_turns(script, monkeypatch):
+    race, order = script("race"), []
+
+    class Fake(types.SimpleNamespace):
+        def turn(self):
+            order.append(self.name)
+            self.turns.append({"seconds": 1.0})
+
+    def fake(name, epochs, quick):
+        return Fake(name=name, setting={}, turns=[], close=lambda: "")
+
+    monkeypatch.setattr(race, "Contender", fake)
+    results = race.race(["a", "b"], 2, True)
+    assert order == ["a", "b", "a", "b"]
+    assert [len(result["turns"]) for result in results.values()] == [2, 2]
+
+
+def test_a_contender_that_ends_early_says_why(script, monkeypatch, capsys):
+    race = script("race")
+    monkeypatch.setattr(race, "FOLDER", ROOT / "nowhere")
+    assert race.race(["a"], 1, True) == {}
+    said = capsys.readouterr().err
+    assert "a ended after 0 epochs" in said and "No such file" in said
+
+
+def test_a_race_without_the_notebook_is_measured_by_its_first(script):
+    turn = {"seconds": 2.0, "bound": 160.0, "products": 0.5}
+    result = {"batch": 128, "steps": 2, "turns": [turn, turn]}
+    assert "| fit | 128 | 2.00 (1.00×) |" in script("race").tables({"fit": result})[0]
+
+
+def test_the_line_that_turns_determinism_on_is_there_to_be_left_out(
+    contenders, notebook
+):
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(source.count(contenders.DETERMINISM) for source in sources) == 1
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_torch_and_jax_train_what_the_notebook_trains(contenders, library):
+    """A few steps on the same binary images, σ so small that noise is nothing."""
+    pytest.importorskip(library)
+    nb, rng = contenders.nb, np.random.default_rng(0)
+    x = np.float32(rng.random((64, 784)) < rng.random((64, 1)))
+    before, ours, theirs = (contenders.build_notebook() for _ in range(3))
+    for vae in (before, ours, theirs):
+        vae.encoder.layers[-1].bias.assign([0.0, 0.0, -40.0, -40.0])
+    list(contenders.train_notebook(ours, x, 64, 5))
+    *_, weights = getattr(contenders, f"train_{library}")(before, x, 64, 5)
+    for network, arrays in zip(theirs[:2], weights, strict=True):
+        network.set_weights(arrays)
+    eps = np.zeros((1, 64, 2), np.float32)
+    start, by_notebook, by_library = (
+        nb.elbo(vae, x, eps).numpy() for vae in (before, ours, theirs)
+    )
+    assert by_notebook.mean() > start.mean() + 20
+    np.testing.assert_allclose(by_library, by_notebook, rtol=1e-3)
 
 
 def test_fit_trains_what_the_notebook_trains(contenders):
@@ -71,9 +142,8 @@ def test_fit_trains_what_the_notebook_trains(contenders):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
-def test_a_quick_race_takes_turns_and_leaves_all_files_alone():
-    kept = [*FOLDER.iterdir(), *(ROOT / "Results").iterdir()]
-    before = {path: path.stat().st_mtime_ns for path in kept if path.is_file()}
+def test_a_quick_race_trains_all_and_leaves_all_files_alone():
+    before = stamps()
     words = [sys.executable, str(FOLDER / "race.py"), "--quick", "--only"]
     names = ["notebook", "fit"]
     done = subprocess.run([*words, *names], capture_output=True, text=True)
@@ -83,12 +153,10 @@ def test_a_quick_race_takes_turns_and_leaves_all_files_alone():
     for result in report["contenders"].values():
         assert len(result["turns"]) == 2
         assert all(50 < turn["bound"] < 1000 for turn in result["turns"])
-    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert stamps() == before
 
 
 def test_the_readme_shows_the_tables_of_the_committed_race(script):
-    if not (FOLDER / "race.json").exists():
-        pytest.skip("no race is committed")
     race, report = script("race"), json.loads((FOLDER / "race.json").read_text())
     text = (FOLDER / "README.md").read_text()
     for table in race.tables(report["contenders"]):
@@ -97,11 +165,19 @@ def test_the_readme_shows_the_tables_of_the_committed_race(script):
 
 
 def test_the_readme_shows_the_table_at_altosaars_settings(script):
-    if not (FOLDER / "altosaar.json").exists():
-        pytest.skip("no run at altosaar's settings is committed")
     rows = json.loads((FOLDER / "altosaar.json").read_text())
     assert script("altosaar").table(rows) in (FOLDER / "README.md").read_text()
     assert all(row["weighted"] < row["bound"] < 120 for row in rows)
+
+
+def test_the_readme_shows_the_table_of_the_committed_growth(script):
+    rows = json.loads((FOLDER / "growth.json").read_text())
+    assert script("growth").table(rows) in (FOLDER / "README.md").read_text()
+
+
+def test_the_explorers_page_is_timed(script, browser):
+    found = script("explorer").measure(browser)
+    assert set(found) == {"first paint", "move", "look"} and min(found.values()) > 0
 
 
 def test_seconds_are_added_up_by_section(script):
@@ -142,9 +218,9 @@ def test_a_quick_training_for_the_curve_writes_nothing(tmp_path):
     arrays = {f"x_{k}": rng.random((1024, 28, 28)) for k in ("train", "test")}
     arrays |= {f"y_{k}": np.arange(1024) % 10 for k in ("train", "test")}
     np.savez(tmp_path / "images.npz", **arrays)
-    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.*")}
+    before = stamps()
     words = [sys.executable, str(FOLDER / "quality.py"), str(tmp_path / "images.npz")]
     done = subprocess.run([*words, "--quick"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "| 1 |" in done.stdout and "| 2 |" in done.stdout
-    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert stamps() == before

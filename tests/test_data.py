@@ -51,12 +51,13 @@ def test_floats_and_other_whole_numbers_are_read_too(nb, tmp_path):
         assert np.all(data.x_train == 1)
 
 
-def test_a_name_that_is_no_parameter_is_refused_with_the_nearest(nb):
+def test_a_name_that_is_no_parameter_is_refused_with_the_nearest_if_one_is_near(nb):
     known = ("EPOCHS", "FIGURE_EPOCHS", "SEED")
     nb.refuse_unknown(known, known)
-    near_ones = dict(EPOCH="EPOCHS", SEEDS="SEED", seed="SEED", ZZ="EPOCHS, FIGURE")
-    for name, near in near_ones.items():
-        with pytest.raises(ValueError, match=f"^{name} is no parameter .* mean {near}"):
+    advice = dict(EPOCH="did you mean EPOCHS", SEEDS="did you mean SEED")
+    advice |= dict(seed="did you mean SEED", ZZ="see the cell of SEED")
+    for name, words in advice.items():
+        with pytest.raises(ValueError, match=f"^{name} is no parameter .* {words}"):
             nb.refuse_unknown([*known, name], known)
 
 

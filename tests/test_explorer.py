@@ -9,17 +9,17 @@ import io
 import json
 import os
 import re
+import zlib
 from collections import namedtuple
 from pathlib import Path
 
+import keras
 import numpy as np
 import playwright.sync_api as api
 import pytest
 from conftest import EXPLORER
 from loader import ROOT
 from PIL import Image
-
-keras = pytest.importorskip("keras")
 
 COMMITTED = ROOT / "Results/latent_explorer.html"
 SIZE = (9, 7)  # neither square nor 28×28
@@ -331,7 +331,9 @@ def test_labels_can_be_hidden(page):
 def test_class_colours_stand_out(open_page, scheme):
     page = open_page(color_scheme=scheme)
     ground = (255, 255, 255) if scheme == "light" else (21, 24, 28)
-    assert all(contrast(rgb, ground) >= 2.9 for rgb in dot_colours(page))
+    colours = dot_colours(page)
+    assert len(colours) >= 7
+    assert all(contrast(rgb, ground) >= 2.9 for rgb in colours)
 
 
 def test_decoded_tiles_stand_where_their_codes_are(vae, open_page):
@@ -522,16 +524,31 @@ def contrast(a, b):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_and_is_accessible(open_page, width, scheme):
-    axe = EXPLORER / "node_modules/axe-core/axe.min.js"
-    page = open_page(width, 800, color_scheme=scheme)
-    page.click("#lower")
-    for end in ((1, 1), (-1, 1)):
-        page.locator("#map").scroll_into_view_if_needed()
-        page.mouse.click(*at(page, *end))
-    refined(page)
+SCREENS = pytest.mark.parametrize(
+    "width, color_scheme",
+    [(w, s) for s in ("light", "dark") for w in (360, 768, 1280, 1920)],
+)
+
+
+@pytest.fixture
+def in_full(open_page):
+    """Opens a page on a screen and calls up all that can be seen on it."""
+
+    def in_full(width, color_scheme):
+        page = open_page(width, 800, color_scheme=color_scheme)
+        page.click("#lower")
+        for end in ((1, 1), (-1, 1)):
+            page.locator("#map").scroll_into_view_if_needed()
+            page.mouse.click(*at(page, *end))
+        refined(page)
+        return page
+
+    return in_full
+
+
+@SCREENS
+def test_it_fits(in_full, width, color_scheme):
+    page = in_full(width, color_scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     plane, pad = (page.locator(name).bounding_box() for name in ("#map", "#pad"))
     assert plane["width"] == pytest.approx(plane["height"], abs=1)
@@ -542,9 +559,12 @@ def test_it_fits_and_is_accessible(open_page, width, scheme):
         if target.is_visible():
             box = target.bounding_box()
             assert min(box["width"], box["height"]) >= 24, target.inner_text()
-    if not axe.exists():
-        pytest.skip("axe-core is not installed: cd explorer; npm ci")
-    page.add_script_tag(content=axe.read_text("utf-8"))
+
+
+@SCREENS
+def test_it_is_accessible(axe, in_full, width, color_scheme):
+    page = in_full(width, color_scheme)
+    page.add_script_tag(content=axe)
     found = page.evaluate("axe.run().then(({violations}) => violations)")
     named = {rule["id"]: [node["html"] for node in rule["nodes"]] for rule in found}
     assert named == {}
@@ -653,22 +673,6 @@ def test_a_typical_digit_of_each_class_is_recognised(trained, open_page):
     assert right >= 7
 
 
-def test_it_is_quick(trained, open_page):
-    page = open_page(address=trained)
-    paints = "performance.getEntriesByType('paint').map(entry => entry.startTime)"
-    assert max(page.evaluate(paints)) < 1000
-    moves = """() => Array.from({length: 200}, (_, k) => {
-        explorer.move(3 * Math.sin(k), 3 * Math.cos(k));
-        return explorer.times().move; }).sort((a, b) => a - b)[100]"""
-    assert page.evaluate(moves) < 8
-    page.click("#wipe")
-    looks = []
-    for k in range(1, len(THREE)):
-        stroke(page, THREE[k - 1 : k + 1], "Pen")
-        looks.append(page.evaluate("explorer.times().look"))
-    assert np.median(looks) < 50
-
-
 def expectations(nb):
     """What the unit tests of the page's arithmetic compare with."""
     rng = np.random.default_rng(1)
@@ -696,11 +700,23 @@ def expectations(nb):
     return found | {k: np.round(np.float64(v), 6).tolist() for k, v in arrays.items()}
 
 
+def unpacked(text):
+    """The bytes of numbers that were packed as text; deflate may differ, they not."""
+    return zlib.decompress(base64.b64decode(text))
+
+
 def test_what_the_unit_tests_expect_is_what_tensorflow_says(nb):
     path = ROOT / "explorer/tests/expected.json"
     found = expectations(nb)
     if os.environ.get("REWRITE"):
         path.write_text(json.dumps(found) + "\n")
-    for name, value in json.loads(path.read_text()).items():
+    stored = json.loads(path.read_text())
+    assert set(stored) == set(found)
+    for name, value in stored.items():
         if isinstance(value, list):
             assert np.allclose(value, found[name], atol=1e-3), name
+        elif isinstance(value, str):
+            assert unpacked(value) == unpacked(found[name]), name
+        else:
+            packed, ours = value.pop("weights"), found[name].pop("weights")
+            assert value == found[name] and unpacked(packed) == unpacked(ours), name

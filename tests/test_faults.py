@@ -97,13 +97,14 @@ FILES = {
 
 
 def run_cells(notebook, nb, *names, **changes):
-    """Run some cells of the notebook on its definitions, with changed names."""
+    """Run some cells of the notebook on its definitions; the names there are then."""
     sources, known = (
         {cell.id: cell.source for cell in notebook.cells},
         vars(nb) | changes,
     )
     for name in names:
         exec(compile(sources[name], name, "exec"), known)
+    return known
 
 
 def damaged(folder, what):
@@ -176,7 +177,7 @@ def faults(notebook, nb, tmp_path, monkeypatch):
     def files(what):
         return lambda: nb.load_data(str(damaged(tmp_path, what)))
 
-    known = ("EPOCHS", "BATCH_SIZE", "SEED", "HIDDEN")
+    known = run_cells(notebook, nb, "known-names", LAYERS=[1])["KNOWN"]
     found = {name: given(change) for name, change in PARAMETERS.items()}
     for name, word in UNKNOWN.items():
         found[name] = lambda word=word: nb.refuse_unknown([word], known)

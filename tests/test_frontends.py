@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import jupytext
 import nbformat
 import pytest
 from conftest import NOTEBOOK, SMALL, environment, make_small_folder, metrics
@@ -63,7 +64,7 @@ def test_nbconvert_makes_a_page_of_it_with_all_pictures(notebook, tmp_path):
 
 
 def test_jupytext_brings_it_back_as_it_was(notebook):
-    jupytext = pytest.importorskip("jupytext")
     back = jupytext.reads(jupytext.writes(notebook, fmt="py:percent"), fmt="py:percent")
     for before, after in zip(notebook.cells, back.cells, strict=True):
         assert (after.cell_type, after.source) == (before.cell_type, before.source)
+        assert after.metadata.get("tags") == before.metadata.get("tags"), before.id

@@ -174,8 +174,15 @@ def test_a_step_climbs_the_bound_and_returns_it(nb):
 
 def test_a_step_climbs_whatever_objective_it_is_given(nb):
     vae, pixels = nb.build(12, [16], 2), tf.repeat(coins((64, 1)), 12, axis=1)
+    kernel, seed = vae.decoder.layers[-1].kernel, nb.seed_for("weigh", 0)
+    kernel.assign(10 * kernel)  # so that the objectives differ
+    split = tf.function(tf.random.split, jit_compile=True)  # Threefry asks for XLA
+    eps = nb.normal((8, 64, 2), split(seed, 2, "threefry")[1])
+    expected = np.mean(nb.importance_bound(vae, pixels, eps))
+    assert expected > np.mean(nb.elbo(vae, pixels, eps)) + 1e-3
     adam = keras.optimizers.Adam(0.01)
     step = nb.make_step(vae, adam, nb.importance_bound, samples=8)
+    assert float(step(pixels, seed)) == pytest.approx(expected, rel=1e-4)
     bounds = [float(step(pixels, nb.seed_for("weigh", k))) for k in range(300)]
     assert -1.5 < np.mean(bounds[-20:]) < -0.6
 

@@ -4,6 +4,9 @@ A mutation replaces a piece of the notebook's source. The check named with it pa
 the notebook as it is and must raise AssertionError on the mutated definitions.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -46,6 +49,49 @@ def information(nb):
     nb.check_information(nb.DiagonalGaussian(mu, 0 * mu - 3))
 
 
+def sharp_vae(nb, factor):
+    """The same, but a decoder of larger logits, so that posteriors are narrower."""
+    vae = small_vae(nb)
+    vae.decoder.layers[-1].kernel.assign(factor * vae.decoder.layers[-1].kernel)
+    return vae
+
+
+def one_sample(nb):
+    """With a q so narrow that images differ more than draws."""
+    vae = small_vae(nb)
+    vae.encoder.layers[-1].bias.assign([0.5, -1.0, -6.0, -6.0])
+    nb.check_one_sample(vae, images(50))
+
+
+def halves(nb):
+    vae, x, upper = small_vae(nb), images(), np.arange(12) < 6
+    nb.check_halves(vae, x, upper, nb.log_evidence(vae, x), np.zeros(12, np.float32))
+
+
+def denoise(nb):
+    """Of images that the decoder makes itself."""
+    vae, z = sharp_vae(nb, 2), nb.mesh(60, 5.0)
+    codes = np.float32(np.random.default_rng(4).normal(size=(200, 2)))
+    x = nb.binarize(tf.sigmoid(nb.decode(vae, codes)), nb.seed_for("mutant"))
+    nb.check_denoise(x, z, nb.decode(vae, z), np.zeros(12, np.float32), vae)
+
+
+def sampling(nb):
+    vae, z = small_vae(nb), nb.mesh(200, 6.0)
+    nb.check_sampling(vae, images(1), z, nb.decode(vae, z), n=2000)
+
+
+def coarse(nb):
+    vae, x = sharp_vae(nb, 8), images()
+    nb.check_coarse(vae, x, nb.log_evidence(vae, x), tolerance=0.05)
+
+
+def curve(nb):
+    points = nb.make_points(100, "mutant")
+    _, vae = next(nb.learn_curve(points, 10, [0], "mutant"))
+    nb.check_curve(vae, points)
+
+
 def gaussian(*fields):
     return [tf.constant([field]) for field in fields]
 
@@ -53,6 +99,7 @@ def gaussian(*fields):
 MU, LOGVAR = [1.0, -2.0], [-3.0, 0.5]
 CHECKS = {
     "binarize": lambda nb: nb.check_binarize(GREY),
+    "bound": lambda nb: nb.check_bound(*np.array([[0.7, 0.3], [0.1, 0.9], [0.4, 0.6]])),
     "gradients": lambda nb: nb.check_gradients(),
     "kl": lambda nb: nb.check_kl(tf.constant(MU), tf.constant(LOGVAR)),
     "bernoulli": lambda nb: nb.check_bernoulli(),
@@ -61,6 +108,8 @@ CHECKS = {
     "estimators": lambda nb: nb.check_estimators(
         small_vae(nb), images(1), *gaussian([0.5, -1.0], [-2.0, -1.0])
     ),
+    "one sample": one_sample,
+    "mistakes": lambda nb: nb.check_mistakes(small_vae(nb), images(), images()),
     "log joint": lambda nb: nb.check_log_joint(
         small_vae(nb), images(3), tf.constant(nb.mesh(2, 1.0))
     ),
@@ -72,7 +121,15 @@ CHECKS = {
     "importance": importance,
     "equation 1": equation_1,
     "information": information,
+    "halves": halves,
+    "denoise": denoise,
+    "sampling": sampling,
+    "coarse": coarse,
+    "tiles": lambda nb: nb.check_tiles(),
+    "flow": lambda nb: nb.check_flow(nb.build_flow(12, [8], 2), images(1)),
+    "curve": curve,
 }
+LEFT_OUT = {"check_reload": "what it would find are faults of Keras's own files"}
 KL = "return 0.5 * tf.reduce_sum(mu**2 + tf.exp(logvar) - 1.0 - logvar, axis=-1)"
 TILTED = "return gaussian_kl(self.mu, self.logvar) + more"
 TILTED_Q = "return z, log_prior(eps) - 0.5 * tf.reduce_sum(self.logvar, axis=-1)"
@@ -80,6 +137,8 @@ LIKELIHOOD = "tf.reduce_sum(x * x_logits - tf.nn.softplus(x_logits), axis=-1)"
 PATCHED = "tf.reduce_sum(x * tf.math.log(1e-8 + tf.sigmoid(x_logits)) + (1 - x) * "
 PATCHED += "tf.math.log(1e-8 + 1 - tf.sigmoid(x_logits)), axis=-1)"
 SAMPLE = "mu + tf.exp(0.5 * logvar) * eps"
+EQ_3 = "eq_3 = -q @ np.log(q / p_z)"
+NOISE = "noise = np.mean(np.var(each, axis=0, ddof=1))"
 MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for it)
     "pixels on where they should be off": (
         "chance < pixels",
@@ -87,6 +146,8 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "binarize",
     ),
     "pixels thresholded": ("chance < pixels", "0.5 < pixels", "binarize"),
+    "KL's sign in Eq. 3": (EQ_3, EQ_3.replace("-q", "q"), "bound"),
+    "a posterior that is not divided": ("p_x_given_z / p_x", "p_x_given_z", "bound"),
     "KL averaged over latents": (KL, KL.replace("_sum", "_mean"), "kl"),
     "KL's sign": (KL, KL.replace("0.5", "-0.5"), "kl"),
     "log σ² taken for log σ": (SAMPLE, SAMPLE.replace("0.5 * ", ""), "gradients"),
@@ -138,12 +199,75 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "equation 1",
     ),
     "KL's sign in the bound": ("axis=0), q.kl()", "axis=0), -q.kl()", "equation 1"),
+    "the same, beside other slips": (
+        "axis=0), q.kl()",
+        "axis=0), -q.kl()",
+        "mistakes",
+    ),
+    "variance over images for that over draws": (
+        NOISE,
+        NOISE.replace("axis=0", "axis=1"),
+        "one sample",
+    ),
     "a mixture that is not divided": (
         "axis=1) - math.log(len(q.mu))",
         "axis=1)",
         "information",
     ),
+    "a cell's area forgotten, for halves": (
+        "total - 2 * math.log(points)",
+        "total",
+        "halves",
+    ),
+    "a flip believed": (
+        "for side in (witness, -witness)",
+        "for side in (-witness, witness)",
+        "denoise",
+    ),
+    "tiles that forget those before them": (
+        "total[some] = np.logaddexp(total[some], mass)",
+        "total[some] = mass",
+        "sampling",
+    ),
+    "chances of a whole that is not 1": (
+        "tf.random.stateless_uniform((tf.shape(x)[0], 1), seed) * steps[:, -1:]",
+        "tf.random.stateless_uniform((tf.shape(x)[0], 1), seed)",
+        "sampling",
+    ),
+    "a grid that is too coarse": (
+        'COARSE = {"points": 33,',
+        'COARSE = {"points": 2,',
+        "coarse",
+    ),
+    "the root of two forgotten": (
+        "codes = tf.math.ndtri(mesh(side, 0.5) + 0.5).numpy()",
+        "codes = tf.math.erfinv(2 * mesh(side, 0.5)).numpy()",
+        "tiles",
+    ),
+    "the flow's sign": (
+        "log_q -= tf.reduce_sum(log_s, axis=-1)",
+        "log_q += tf.reduce_sum(log_s, axis=-1)",
+        "flow",
+    ),
+    "a latent that sees itself": (
+        "hidden[:, None] < order",
+        "hidden[:, None] <= order",
+        "flow",
+    ),
+    "a cell's length forgotten": (
+        " + math.log(2 * limit / cells)",
+        "",
+        "curve",
+    ),
 }
+
+
+def test_every_check_of_the_notebook_is_tried_or_left_out_with_a_reason(notebook):
+    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    tried = set(re.findall(r"nb\.(check_\w+)\(", Path(__file__).read_text()))
+    assert tried | {*LEFT_OUT} == set(re.findall(r"^def (check_\w+)", code, flags=re.M))
+    assert tried & {*LEFT_OUT} == set() and all(LEFT_OUT.values())
+    assert {check for _, _, check in MUTATIONS.values()} == set(CHECKS)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -8,7 +8,6 @@ import sys
 
 import playwright.sync_api as api
 import pytest
-from conftest import EXPLORER
 from fontTools.ttLib import TTFont
 from loader import ROOT
 
@@ -124,18 +123,30 @@ def test_all_outputs_are_there_and_pictures_are_described(page, code):
     assert all(all_of(page, "img", "e.alt.length > 10 && e.naturalWidth > 0"))
 
 
-@pytest.mark.parametrize("width, scheme", [(360, "dark"), (1280, "light")])
-def test_it_fits_and_is_accessible(open_page, width, scheme):
-    axe = EXPLORER / "node_modules/axe-core/axe.min.js"
+SCREENS = pytest.mark.parametrize("width, scheme", [(360, "dark"), (1280, "light")])
+FOLDS = (("main details", "true"), (".code", "false"))  # all opened, then code folded
+
+
+def fold(page, selector, state):
+    page.locator(selector).evaluate_all(f"all => all.map(e => (e.open = {state}))")
+
+
+@SCREENS
+def test_it_fits_and_begins_with_a_way_to_skip(open_page, width, scheme):
     page = open_page(width, scheme=scheme)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the tutorial"
-    for selector, state in (("main details", "true"), (".code", "false")):
-        page.locator(selector).evaluate_all(f"all => all.map(e => (e.open = {state}))")
+    for selector, state in FOLDS:
+        fold(page, selector, state)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    if not axe.exists():
-        pytest.skip("axe-core is not installed: cd explorer; npm ci")
-    page.add_script_tag(content=axe.read_text("utf-8"))
+
+
+@SCREENS
+def test_it_is_accessible(axe, open_page, width, scheme):
+    page = open_page(width, scheme=scheme)
+    for selector, state in FOLDS:
+        fold(page, selector, state)
+    page.add_script_tag(content=axe)
     # The explorer has a test of its own; headings that are formulas axe takes for empty
     place = "{exclude: ['iframe', 'th:has(> .formula:only-child)']}"
     found = page.evaluate(f"axe.run({place}).then(found => found.violations)")

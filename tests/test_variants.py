@@ -7,6 +7,7 @@ import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 from conftest import SMALL, check_gifs, make_small_folder, metrics, run
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 SIZE, PIXELS = (12, 10), 120
 
@@ -160,8 +161,16 @@ def test_noisy_copies_differ_in_a_fifth_of_the_pixels(nb):
 
 
 def test_the_variants_judge_gives_the_bounds_of_its_own_codes(nb):
-    """L_1 of the same weights, averaged, is the bound; L_k is no lower."""
-    row = nb.judge_variant(nb.build(PIXELS, [8], 2), tf.round(grey(40)), block=20, k=10)
+    """Block by block: Estimator A's mean is the bound, k codes at once give L_k."""
+    vae, x = nb.build(PIXELS, [8], 2), tf.round(grey(40))
+    bounds, weighted = [], []
+    for start in (0, 20):
+        eps = nb.normal((10, 20, 2), nb.seed_for("judge variant", start))
+        bounds.append(nb.estimator_a(vae, x[start : start + 20], eps))
+        weighted.append(nb.importance_bound(vae, x[start : start + 20], eps))
+    row = nb.judge_variant(vae, x, block=20, k=10)
+    assert row["bound"] == pytest.approx(np.mean(bounds), rel=1e-5)
+    assert row["L_10"] == pytest.approx(np.mean(weighted), rel=1e-5)
     assert row["bound"] < row["L_10"]
 
 
@@ -187,12 +196,9 @@ def test_without_a_plane_of_bernoulli_images_part_one_runs_and_says_so(tmp_path)
 
 
 def test_a_log_for_tensorboard_holds_bounds_step_size_and_plane(tmp_path, nb):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
     log = nb.open_log(str(tmp_path))
     log(3, {"train": -5.0, "step size": 0.01}, np.zeros((8, 8), np.float32))
-    events = accumulator.EventAccumulator(str(tmp_path))
+    events = EventAccumulator(str(tmp_path))
     events.Reload()
     names = {"train", "step size", "the plane, decoded"}
     assert set(events.Tags()["tensors"]) == names
