@@ -106,12 +106,11 @@ def main(source, quick):
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
             print(rows[-1], flush=True)
-    text = f"{describe(found)}\n\n{table(rows)}"
-    print(text)
+    print(table(rows))
     if not quick:
         report = write_json(FOLDER / "quality.json", {"machine": found, "rows": rows})
         draw(report["rows"], FOLDER / "quality.png")
-        fill(FOLDER, "quality", text)
+        fill(FOLDER, "quality", f"{describe(found)}\n\n{table(report['rows'])}")
 
 
 if __name__ == "__main__":
