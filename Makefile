@@ -10,6 +10,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NEXT := .next-run.ipynb
+NAME_ONE := name one that is, as in  make results PYTHON=python3.12
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: results notebook page test benchmark clean same-python
@@ -61,15 +62,19 @@ test: same-python .venv/test-ready
 
 # A .venv that is there stays; another Python than its own must not be ignored silently.
 same-python:
-	@[ "$(PYTHON)" = python3 ] || [ ! -x $(RUN) ] || [ "$$($(RUN) -V)" = "$$($(PYTHON) -V 2>/dev/null)" ] \
+	@[ ! -e .venv/made ] || [ -x $(RUN) ] \
+	  || { echo ".venv has lost its Python: run  make clean  first"; exit 1; }
+	@[ "$(PYTHON)" = python3 ] || command -v "$(PYTHON)" >/dev/null \
+	  || { echo "there is no $(PYTHON) here: $(NAME_ONE)"; exit 1; }
+	@[ "$(PYTHON)" = python3 ] || [ ! -x $(RUN) ] || [ "$$($(RUN) -V)" = "$$("$(PYTHON)" -V 2>/dev/null)" ] \
 	  || { echo "$(PYTHON) is not what .venv was made with ($$($(RUN) -V)): run  make clean  first"; exit 1; }
 
 .venv/made:
-	@command -v $(PYTHON) >/dev/null \
-	  || { echo "there is no $(PYTHON) here: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
-	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in  make results PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@command -v "$(PYTHON)" >/dev/null \
+	  || { echo "there is no $(PYTHON) here: $(NAME_ONE)"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
+	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: $(NAME_ONE)"; exit 1; }
+	"$(PYTHON)" -m venv .venv
 	touch $@
 
 .venv/ready: requirements.txt constraints.txt .venv/made
@@ -85,4 +90,4 @@ same-python:
 	touch $@
 
 clean:
-	rm -rf .venv site $(NEXT) explorer/node_modules Results/in-progress-*
+	rm -rf .venv site $(NEXT) explorer/node_modules Results/in-progress-[0-9]*-*

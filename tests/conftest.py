@@ -138,6 +138,15 @@ def saved(folder, **changes):
     return folder / "images.npz"
 
 
+def run_cells(notebook, nb, *names, **changes):
+    """Run some cells of the notebook on its definitions; the names there are then."""
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    known = vars(nb) | changes
+    for name in names:
+        exec(compile(sources[name], name, "exec"), known)
+    return known
+
+
 def make_small_folder(folder):
     """Real handwriting of another size, 12 high, 10 wide, as small.npz in a folder."""
     digits = load_digits()
@@ -201,7 +210,7 @@ def mnist_started(tmp_path_factory):
     Its parameters are the notebook's, but for the budget of the comparisons and of the
     taught encoder.
     """
-    path = Path(os.environ.get("MNIST_NPZ") or ROOT.parent / "shared/data/mnist.npz")
+    path = Path(os.environ.get("MNIST_NPZ", ""))
     folder = tmp_path_factory.mktemp("mnist")
     if not path.is_file():
         yield None, folder
@@ -284,6 +293,15 @@ def check_gifs(folder):
     with Image.open(folder / "Input_Image.jpg") as inputs:
         assert inputs.size == films["Reconstruction_1"][1].shape[2:0:-1]
     return count
+
+
+def check_order(numbers):
+    """Every method's bound lies below its evidence, and EM raises the evidence."""
+    for places in numbers["map"].values():
+        assert all(place["bound"] < place["evidence"] for place in places)
+    assert numbers["test"]["elbo"] < numbers["log_px"] < numbers["em"]["log_px"]
+    assert numbers["taught"]["elbo"] < numbers["taught"]["log_px"]
+    assert numbers["parts"] == ["I", "II", "III", "IV"]
 
 
 def check_metrics(numbers, **data):

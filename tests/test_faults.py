@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import saved
+from conftest import run_cells, saved
 
 TABLE = Path(__file__).with_name("faults.md")
 NONE = np.zeros((0, 4, 3), np.uint8)
@@ -96,17 +96,6 @@ FILES = {
 }
 
 
-def run_cells(notebook, nb, *names, **changes):
-    """Run some cells of the notebook on its definitions; the names there are then."""
-    sources, known = (
-        {cell.id: cell.source for cell in notebook.cells},
-        vars(nb) | changes,
-    )
-    for name in names:
-        exec(compile(sources[name], name, "exec"), known)
-    return known
-
-
 def damaged(folder, what):
     """An .npz with other content, or a good one with some bytes lost."""
     pixels = np.random.default_rng(0).integers(0, 256, (5, 40, 30), np.uint8)
@@ -147,6 +136,12 @@ def other_faults(notebook, nb, folder, patch):
         patch.setattr(nb.importlib.util, "find_spec", lambda name: None)
         nb.open_log(str(folder))
 
+    def nine_images():
+        images, labels = np.zeros((9, 4, 3)), np.zeros(9, int)
+        arrays = dict(x_train=images, y_train=labels, x_test=images, y_test=labels)
+        path = saved(folder, **arrays)
+        run_cells(notebook, nb, "data", DATA=str(path))
+
     def huge():
         run_cells(notebook, nb, "build", D=784, LAYERS=[5_000_000])
 
@@ -159,6 +154,7 @@ def other_faults(notebook, nb, folder, patch):
         "another run into the same folder": two_runs,
         "a folder in the way of a picture": in_the_way,
         "a log without TensorBoard": without_tensorboard,
+        "nine images": nine_images,
         "networks beyond all memory": huge,
     }
 
@@ -210,9 +206,27 @@ def test_every_fault_is_one_sentence_and_the_table_lists_it(faults, tmp_path, re
     assert TABLE.read_text() == text
 
 
+@pytest.mark.parametrize("wrong", [dict(EPOCHS=0), dict(HIDDEN="500-"), dict(EPOCH=3)])
+def test_a_wrong_parameter_put_right_is_forgotten(notebook, nb, wrong):
+    """In the same kernel, where names of the failed turn are still there."""
+    known = vars(nb) | wrong
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    cells = [sources[name] for name in ("known-names", "validated")]
+    known["SETUP"] = {*known} - {*wrong} - {"LAYERS"}
+    known.pop("LAYERS", None)
+    with pytest.raises(ValueError):
+        for cell in cells:
+            exec(cell, known)
+    exec(sources["parameters"], known)
+    for cell in cells:
+        exec(cell, known)
+    assert known["LAYERS"] == [500, 300, 300, 150]
+
+
 def test_what_is_known_is_what_the_parameters_cell_holds(notebook):
     """A parameter that is not listed would be refused, one too many never."""
     sources = {cell.id: cell.source for cell in notebook.cells}
     names = set(re.findall(r"^([A-Z_0-9]+) = ", sources["parameters"], flags=re.M))
     listed = set(re.findall(r'"([A-Z_0-9]+)"', sources["known-names"]))
-    assert names == listed - {"LAYERS", "SETUP", "LEAST", "COUNTS", "KNOWN", "_"}
+    others = {"LAYERS", "SETUP", "LEAST", "COUNTS", "KNOWN", "NAME", "_"}
+    assert names == listed - others

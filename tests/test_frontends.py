@@ -10,10 +10,15 @@ from conftest import NOTEBOOK, SMALL, environment, make_small_folder, metrics
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+TOOLS = {  # `jupyter tool` would start a script that a moved .venv has lost
+    "nbconvert": ["-m", "nbconvert"],
+    "execute": ["-c", "from nbclient.cli import main; main()"],
+}
+
 
 def jupyter(tool, *words, folder):
     """Run one of Jupyter's tools in a folder; what it left behind."""
-    line = [sys.executable, "-m", "jupyter", tool, *words]
+    line = [sys.executable, *TOOLS[tool], *words]
     surroundings = dict(cwd=folder, env=environment(), capture_output=True, text=True)
     return subprocess.run(line, **surroundings)
 
@@ -30,15 +35,29 @@ def part_one(tmp_path):
 
 
 def test_as_a_script_it_runs_and_ends_well(part_one):
-    """The script has the language's ending, prints, and leaves Part I's results."""
+    """The script has the language's ending, prints, and leaves Part I's results.
+
+    Whatever backend, precision and window system the surroundings ask for.
+    """
     done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
     assert done.returncode == 0, done.stderr
-    line = dict(cwd=part_one, env=environment(), capture_output=True, text=True)
+    (part_one / "keras.json").write_text('{"floatx": "float64", "backend": "torch"}')
+    others = dict(MPLBACKEND="TkAgg", KERAS_BACKEND="jax", KERAS_HOME=str(part_one))
+    line = dict(cwd=part_one, env=environment(**others), capture_output=True, text=True)
     done = subprocess.run([sys.executable, "short.py"], **line)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "epoch   3/3" in done.stdout and "the run ends here" in done.stdout
     assert "Traceback" not in done.stderr
     assert metrics(part_one / "Results")["parts"] == ["I"]
+
+
+def test_a_script_without_keras_says_what_is_missing(part_one):
+    done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
+    assert done.returncode == 0, done.stderr
+    words = "import sys; sys.modules['keras'] = None; exec(open('short.py').read())"
+    line = dict(cwd=part_one, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", words], **line)
+    assert done.returncode == 1 and "keras" in done.stderr.splitlines()[-1]
 
 
 def test_jupyter_execute_runs_it(part_one):

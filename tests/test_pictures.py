@@ -71,11 +71,11 @@ def test_scatter_puts_codes_and_class_numerals_where_they_belong(nb):
 
 def test_choose_takes_all_classes_alike_in_order(nb):
     labels = np.random.default_rng(0).integers(0, 10, 2000)
-    chosen = nb.choose(labels)
+    chosen = nb.choose(labels, 100)
     assert len(chosen) == len(set(chosen)) == 100
     assert list(labels[chosen]) == sorted(list(range(10)) * 10)
     assert chosen[0] == np.argmax(labels == 0), "the first image of each class leads"
-    assert len(nb.choose(np.array([1, 0, 1]))) == 3
+    assert len(nb.choose(np.array([1, 0, 1]), 10)) == 3
 
 
 STEPS = [(4680, 36), (100, 36), (40, 36), (36, 24), (3, 36), (1, 2)]
@@ -219,3 +219,17 @@ def test_a_results_folder_that_cannot_be_written_is_refused(nb, tmp_path):
             OSError, match="can't be written to .*; give another folder"
         ):
             nb.open_results(folder)
+
+
+LABELS = {"one class": np.zeros(60, int), "twelve classes": np.arange(60) % 12}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_one_class_or_more_than_ten_are_drawn(nb, kind):
+    labels, codes = LABELS[kind], np.random.default_rng(0).normal(size=(60, 2))
+    chosen, ax = nb.choose(labels, 10), nb.plane_axes()
+    assert len(chosen) == len(set(chosen)) == 10
+    nb.draw_manifold(ax, labels)(codes)
+    assert len(ax.collections[0].get_offsets()) == 60
+    classes, stops = nb.class_stops(codes, labels)
+    assert len(classes) == min(10, len(set(labels))) and np.abs(stops).max() < 4
