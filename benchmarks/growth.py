@@ -14,25 +14,27 @@ import sys
 import time
 from pathlib import Path
 
-from report import FOLDER, fill, markdown, write_json
+from report import FOLDER, describe, fill, machine, markdown, write_json
 
 sys.path.insert(0, str(FOLDER.parent / "tests"))
 SIZES = {
     "images in an epoch": (15_000, 30_000, 60_000),
     "units in the widest layer": (250, 500, 1000),
     "latents": (2, 20, 200),
-    "grid points per unit": (25, 50, 100),
+    "grid points per unit length": (25, 50, 100),
+    "exact posterior samples": (15_000, 30_000, 60_000),
 }
 QUICK = {
     "images in an epoch": (512, 1024, 1536),
     "units in the widest layer": (20, 40, 80),
     "latents": (2, 5, 10),
-    "grid points per unit": (5, 10, 20),
+    "grid points per unit length": (5, 10, 20),
+    "exact posterior samples": (50, 100, 200),
 }
 
 
 def measure(what, size, quick):
-    """Seconds of an epoch, or of the evidence of 1,000 images, and peak memory."""
+    """Seconds of an epoch, the evidence of 1,000 images or samples; peak memory."""
     with contextlib.redirect_stdout(None):
         from loader import load_definitions
 
@@ -48,6 +50,14 @@ def measure(what, size, quick):
         nb.log_evidence(vae, x[:10], points=size)
         start = time.perf_counter()
         nb.log_evidence(vae, x, points=size)
+    elif what.startswith("exact"):
+        decoder = FOLDER.parent / "Results" / "decoder.keras"
+        vae = vae._replace(decoder=nb.keras.models.load_model(decoder, compile=False))
+        x = nb.mean_image(vae, nb.normal((size, 2), nb.seed_for("growth codes")))
+        x = nb.binarize(x, nb.seed_for("growth"))
+        nb.sample_posterior(vae, x[:10], "growth")
+        start = time.perf_counter()
+        nb.sample_posterior(vae, x, "growth")
     else:
         steps = images // 512
         step = nb.make_step(vae, nb.make_optimizer(100))
@@ -94,7 +104,7 @@ def draw(rows, path):
 
 def main(quick):
     """Measure all sizes, each in a fresh process."""
-    rows = []
+    found, rows = machine(), []
     for what, sizes in (QUICK if quick else SIZES).items():
         for size in sizes:
             words = [sys.executable, str(Path(__file__)), what, str(size)]
@@ -103,9 +113,9 @@ def main(quick):
             rows.append(json.loads(done.stdout.splitlines()[-1]))
     print(table(rows))
     if not quick:
-        rows = write_json(FOLDER / "growth.json", rows)
-        draw(rows, FOLDER / "growth.png")
-        fill(FOLDER, "growth", table(rows))
+        report = write_json(FOLDER / "growth.json", {"machine": found, "rows": rows})
+        draw(report["rows"], FOLDER / "growth.png")
+        fill(FOLDER, "growth", f"{describe(found)}\n\n{table(report['rows'])}")
 
 
 if __name__ == "__main__":

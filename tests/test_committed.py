@@ -56,6 +56,7 @@ def test_results_are_whole_and_of_mnist(numbers):
     assert check_gifs(RESULTS) == 32
     longer = numbers["taught"]["trained_on"]["elbo"]
     assert numbers["taught"]["elbo"] > longer > numbers["test"]["elbo"] >= -134.5
+    assert numbers["em"]["log_px"] >= -120 and numbers["taught"]["elbo"] >= -131.5
     words = ["git", "ls-files", "Results"]
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout
     assert "metrics.json" in listed

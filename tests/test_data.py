@@ -127,3 +127,23 @@ def test_large_seeds_are_taken_and_differ(nb, monkeypatch):
 def test_a_training_of_a_single_step_moves(nb):
     adam = nb.make_optimizer(1)
     assert float(adam.learning_rate) > 0
+
+
+REMARKS = {
+    "one label only": dict(y_train=np.zeros(5, int)),
+    "12 labels: some share a colour": dict(y_train=np.arange(12)),
+    "nothing to learn": dict(x_train=np.full((5, 4, 3), 7 / 9)),
+}
+
+
+@pytest.mark.parametrize("words", REMARKS)
+def test_images_whose_pictures_say_little_are_remarked_on(nb, tmp_path, words, capsys):
+    change = REMARKS[words]
+    count = len(change.get("y_train", range(5)))
+    varied = np.random.default_rng(0).random((count, 4, 3))
+    good = dict(x_train=varied, y_train=np.arange(count) % 5)
+    nb.print_remarks(nb.load_data(str(saved(tmp_path, **good))))
+    assert capsys.readouterr().out == ""
+    nb.print_remarks(nb.load_data(str(saved(tmp_path, **good | change))))
+    (found,) = capsys.readouterr().out.splitlines()
+    assert words in found

@@ -58,6 +58,8 @@ UNKNOWN = {
     "a parameter in small letters": "batch_size",
     "a parameter with another ending": "SEEDS",
     "a parameter that there never was": "DROPOUT",
+    "a name that the notebook makes": "LAYERS",
+    "a name of the set-up": "DEVICE",
 }
 
 
@@ -70,6 +72,8 @@ ARRAYS = {
     "flat images": dict(x_train=np.zeros((5, 12))),
     "colour images": dict(x_test=np.zeros((2, 4, 3, 3))),
     "labels in columns": dict(y_train=np.zeros((5, 1), int)),
+    "one label for all": dict(y_train=np.int64(0)),
+    "one number for all images": dict(x_train=np.float64(0)),
     "too few labels": dict(y_train=np.arange(4)),
     "no training images": dict(x_train=NONE, y_train=np.arange(0)),
     "no test images": dict(x_test=NONE, y_test=np.arange(0)),
@@ -94,6 +98,10 @@ FILES = {
     "an .npz whose end is missing": slice(0, -200),
     "an .npz with a hole": (300, 800),
 }
+
+
+def refused(*paths):
+    raise PermissionError(13, "Permission denied")
 
 
 def damaged(folder, what):
@@ -132,6 +140,18 @@ def other_faults(notebook, nb, folder, patch):
         nb.save(results, "a.png", lambda path: path.write_text(""))
         nb.publish(results, "I")
 
+    def will_not_move():
+        results = nb.open_results(folder / "open")
+        nb.save(results, "a.png", lambda path: path.write_text("new"))
+        (folder / "open" / "a.png").write_text("old")
+        with pytest.MonkeyPatch.context() as moves:
+            moves.setattr(nb.os, "replace", refused)
+            nb.publish(results, "I")
+
+    def file_for_log():
+        (folder / "log").write_text("")
+        nb.open_log(str(folder / "log"))
+
     def without_tensorboard():
         patch.setattr(nb.importlib.util, "find_spec", lambda name: None)
         nb.open_log(str(folder))
@@ -153,6 +173,8 @@ def other_faults(notebook, nb, folder, patch):
         "a file where the results should go": file_for_folder,
         "another run into the same folder": two_runs,
         "a folder in the way of a picture": in_the_way,
+        "a picture open elsewhere": will_not_move,
+        "a file where the log should go": file_for_log,
         "a log without TensorBoard": without_tensorboard,
         "nine images": nine_images,
         "networks beyond all memory": huge,
@@ -163,9 +185,13 @@ def other_faults(notebook, nb, folder, patch):
 def faults(notebook, nb, tmp_path, monkeypatch):
     """name: a function that commits the fault, for all of them."""
 
-    def given(changes):  # LAYERS is there after a first run of these cells
-        changes = {"LAYERS": [1]} | changes
+    def given(changes):  # _VALID is there after a first run of these cells
+        changes = {"_VALID": True} | changes
         return lambda: run_cells(notebook, nb, "known-names", "validated", **changes)
+
+    def unknown(name):
+        changes = {"SETUP": dict(vars(nb)), name: 3}
+        return lambda: run_cells(notebook, nb, "known-names", **changes)
 
     def arrays(changes):
         return lambda: nb.load_data(str(saved(tmp_path, **changes)))
@@ -173,10 +199,8 @@ def faults(notebook, nb, tmp_path, monkeypatch):
     def files(what):
         return lambda: nb.load_data(str(damaged(tmp_path, what)))
 
-    known = run_cells(notebook, nb, "known-names", LAYERS=[1])["KNOWN"]
     found = {name: given(change) for name, change in PARAMETERS.items()}
-    for name, word in UNKNOWN.items():
-        found[name] = lambda word=word: nb.refuse_unknown([word], known)
+    found |= {name: unknown(word) for name, word in UNKNOWN.items()}
     found |= {name: arrays(change) for name, change in ARRAYS.items()}
     found |= {name: files(what) for name, what in FILES.items()}
     return found | other_faults(notebook, nb, tmp_path, monkeypatch)
@@ -206,21 +230,23 @@ def test_every_fault_is_one_sentence_and_the_table_lists_it(faults, tmp_path, re
     assert TABLE.read_text() == text
 
 
-@pytest.mark.parametrize("wrong", [dict(EPOCHS=0), dict(HIDDEN="500-"), dict(EPOCH=3)])
+WRONG = (dict(EPOCHS=0), dict(HIDDEN="500-"), dict(EPOCH=3), dict(DEVICE="GPU"))
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_parameter_put_right_is_forgotten(notebook, nb, wrong):
     """In the same kernel, where names of the failed turn are still there."""
     known = vars(nb) | wrong
     sources = {cell.id: cell.source for cell in notebook.cells}
     cells = [sources[name] for name in ("known-names", "validated")]
-    known["SETUP"] = {*known} - {*wrong} - {"LAYERS"}
-    known.pop("LAYERS", None)
+    known["SETUP"] = dict(vars(nb))
     with pytest.raises(ValueError):
         for cell in cells:
             exec(cell, known)
     exec(sources["parameters"], known)
     for cell in cells:
         exec(cell, known)
-    assert known["LAYERS"] == [500, 300, 300, 150]
+    assert known["LAYERS"] == [500, 300, 300, 150] and known["DEVICE"] == nb.DEVICE
 
 
 def test_what_is_known_is_what_the_parameters_cell_holds(notebook):
@@ -228,5 +254,5 @@ def test_what_is_known_is_what_the_parameters_cell_holds(notebook):
     sources = {cell.id: cell.source for cell in notebook.cells}
     names = set(re.findall(r"^([A-Z_0-9]+) = ", sources["parameters"], flags=re.M))
     listed = set(re.findall(r'"([A-Z_0-9]+)"', sources["known-names"]))
-    others = {"LAYERS", "SETUP", "LEAST", "COUNTS", "KNOWN", "NAME", "_"}
+    others = {"_VALID", "SETUP", "LEAST", "COUNTS", "KNOWN", "NAME", "_"}
     assert names == listed - others

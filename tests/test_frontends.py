@@ -34,6 +34,25 @@ def part_one(tmp_path):
     return folder
 
 
+def surroundings_of_another_kind(folder):
+    """Variables, and a keras.json that they name, which ask for other settings."""
+    asked = '{"floatx": "float64", "backend": "torch", '
+    asked += '"image_data_format": "channels_first"}'
+    (folder / "keras.json").write_text(asked)
+    return dict(MPLBACKEND="TkAgg", KERAS_BACKEND="jax", KERAS_HOME=str(folder))
+
+
+def test_the_surroundings_settings_are_put_right(notebook, tmp_path):
+    others = environment(**surroundings_of_another_kind(tmp_path))
+    cells = [c.source for c in notebook.cells if "setup" in c.metadata.get("tags", [])]
+    cells += ["asked = keras.config.image_data_format(), keras.config.floatx()"]
+    cells += ["print(*asked, keras.config.backend(), matplotlib.get_backend())"]
+    words = [sys.executable, "-c", "\n".join(cells)]
+    done = subprocess.run(words, env=others, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "channels_last float32 tensorflow agg"
+
+
 def test_as_a_script_it_runs_and_ends_well(part_one):
     """The script has the language's ending, prints, and leaves Part I's results.
 
@@ -41,8 +60,7 @@ def test_as_a_script_it_runs_and_ends_well(part_one):
     """
     done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
     assert done.returncode == 0, done.stderr
-    (part_one / "keras.json").write_text('{"floatx": "float64", "backend": "torch"}')
-    others = dict(MPLBACKEND="TkAgg", KERAS_BACKEND="jax", KERAS_HOME=str(part_one))
+    others = surroundings_of_another_kind(part_one)
     line = dict(cwd=part_one, env=environment(**others), capture_output=True, text=True)
     done = subprocess.run([sys.executable, "short.py"], **line)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -51,13 +69,17 @@ def test_as_a_script_it_runs_and_ends_well(part_one):
     assert metrics(part_one / "Results")["parts"] == ["I"]
 
 
-def test_a_script_without_keras_says_what_is_missing(part_one):
+@pytest.mark.parametrize("package", ["keras", "tensorflow"])
+def test_a_script_without_a_package_says_what_to_install(part_one, package):
     done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
     assert done.returncode == 0, done.stderr
-    words = "import sys; sys.modules['keras'] = None; exec(open('short.py').read())"
+    words = f"import sys; sys.modules['{package}'] = None"
+    words += "; exec(open('short.py').read())"
     line = dict(cwd=part_one, env=environment(), capture_output=True, text=True)
     done = subprocess.run([sys.executable, "-c", words], **line)
-    assert done.returncode == 1 and "keras" in done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and package in last
+    assert last.endswith(": pip install -r requirements.txt, and restart the kernel.")
 
 
 def test_jupyter_execute_runs_it(part_one):

@@ -43,6 +43,12 @@ def test_posterior_samples_follow_their_name(nb, three_pixels):
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
 
 
+def test_em_that_has_become_nan_stops_in_a_sentence(nb):
+    vae = affine_vae(nb, np.full((2, 3), np.nan), [0.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="NaN or infinite: lower EM_RATE"):
+        nb.watch_em(vae, ALL_IMAGES, ALL_IMAGES, [0], [])
+
+
 def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
     """On a lattice of codes all is a finite sum: posterior, M-step and evidence."""
     vae, z, x = (

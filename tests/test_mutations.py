@@ -119,6 +119,9 @@ CHECKS = {
     "sampling": sampling,
     "coarse": coarse,
     "tiles": lambda nb: nb.check_tiles(),
+    "convolutional": lambda nb: nb.check_convolutional(
+        nb.build_convolutional((8, 12), 2), tf.repeat(images(), 8, axis=1), (8, 12)
+    ),
     "flow": lambda nb: nb.check_flow(nb.build_flow(12, [8], 2), images(1)),
     "curve": curve,
 }
@@ -235,6 +238,11 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "codes = tf.math.ndtri(mesh(side, 0.5) + 0.5).numpy()",
         "codes = tf.math.erfinv(2 * mesh(side, 0.5)).numpy()",
         "tiles",
+    ),
+    "columns taken for rows": (
+        "kind.Reshape((high, wide, 1))",
+        "kind.Reshape((wide, high, 1))",
+        "convolutional",
     ),
     "the flow's sign": (
         "log_q -= tf.reduce_sum(log_s, axis=-1)",

@@ -1,5 +1,6 @@
 """Pictures and results: tiles in place, scatter and grid alike, GIFs, files moved."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -168,6 +169,44 @@ def test_two_runs_into_one_folder_keep_apart(nb, tmp_path):
     nb.publish(one, "I")
     assert (tmp_path / "a.txt").read_text() == "one"
     assert (two.staging / "a.txt").read_text() == "two"
+
+
+def test_a_run_is_named_as_long_as_it_has_parts_to_write(nb, tmp_path, monkeypatch):
+    results = nb.open_results(tmp_path)
+    for part in ("I", "II", "III", "IV"):
+        nb.save(results, f"{part}.txt", lambda path: path.write_text("new"))
+        nb.save(results, f"{part}.txt", lambda path: path.write_text("newer"))
+        with monkeypatch.context() as patch:  # another process asks
+            patch.setattr(nb.os, "getpid", lambda: 1)
+            with pytest.raises(ValueError, match="another run writes"):
+                nb.refuse_company(tmp_path)
+        nb.publish(results, part)
+    nb.save(results, "I.txt", lambda path: path.write_text("after the run"))
+    assert not any(tmp_path.glob("in-progress-*"))
+    assert (tmp_path / "I.txt").read_text() == "after the run"
+
+
+def test_a_picture_that_cannot_be_replaced_is_named_before_anything_moves(
+    nb, tmp_path, monkeypatch
+):
+    (tmp_path / "b.txt").write_text("old")
+    results, move = nb.open_results(tmp_path), os.replace
+    for name in ("a.txt", "b.txt"):
+        nb.save(results, name, lambda path: path.write_text("new"))
+
+    def locked(source, target):
+        if target.name == "b.txt":
+            raise PermissionError(13, "Permission denied")
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nb.os, "replace", locked)
+        with pytest.raises(OSError, match="b.txt can't be replaced .*; close it and"):
+            nb.publish(results, "I")
+    assert not (tmp_path / "a.txt").exists()
+    assert (tmp_path / "b.txt").read_text() == "old"
+    nb.publish(results, "I")
+    assert (tmp_path / "b.txt").read_text() == "new"
 
 
 def test_another_live_run_in_the_folder_is_named_and_a_dead_one_is_not(nb, tmp_path):

@@ -171,7 +171,7 @@ def test_nonsense_on_the_command_line_stops_the_run_at_once(tmp_path, sentence):
 
 BROKEN = {
     "The bound is NaN: lower LEARNING_RATE.": dict(LEARNING_RATE=1e20),
-    "HIDDEN asks for 1,2": dict(HIDDEN=5_000_000),
+    "HIDDEN and LATENTS ask for 1,2": dict(HIDDEN=5_000_000),
 }
 
 
@@ -257,9 +257,11 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     bounds = [numbers["figure2"][name][-1]["test"] for name in latents]
     assert bounds == sorted(bounds), "more latents, up to twenty, make a better model"
     assert numbers["paper_settings"]["test_elbo"] < test
-    assert numbers["em"]["log_px"] >= -120.5 and numbers["taught"]["elbo"] >= -134
-    pupils = numbers["taught"]["pupils"]
+    taught = numbers["taught"]  # scatters by some tenths, too
+    assert numbers["em"]["log_px"] >= -120 and taught["elbo"] >= -131.8
+    assert taught["elbo"] > taught["trained_on"]["elbo"] + 0.5 > test + 0.5
+    pupils = taught["pupils"]
     assert pupils["fresh"][-1]["bound"] > pupils["fresh, bound alone"][-1]["bound"]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    assert peak < 4.2, f"{peak:.2f} GB at the peak"  # 3.8 in the committed run
+    assert peak < 4.2, f"{peak:.2f} GB at the peak"  # 4.0 in a run like the committed one
     assert (mnist_run.folder / "run.ipynb").stat().st_size < 1.6e6  # with run times

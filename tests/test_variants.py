@@ -175,19 +175,41 @@ def test_the_variants_judge_gives_the_bounds_of_its_own_codes(nb):
 
 
 PART_ONE = ("Input_Image.jpg", "Reconstruction_1.gif", "Reconstruction_2.gif")
-PART_ONE += ("Manifold_learning.gif", "latent_plane.png", "encoder.keras")
+PART_ONE += ("Manifold_learning.gif", "latent_plane.png", "encoder.keras", "wanted.png")
 
 
-def test_without_a_plane_of_bernoulli_images_part_one_runs_and_says_so(tmp_path):
-    change = dict(LATENTS=5, LIKELIHOOD="gaussian")
+def test_the_two_latents_shown_have_the_largest_shares_of_the_kl(nb):
+    for shares, pair in (([0.1, 3, 0, 2, 1], [1, 3]), ([5, 0], [0, 1])):
+        moment = nb.Moment(0, None, None, None, np.array(shares))
+        assert nb.two_latents(moment).tolist() == pair
+
+
+def test_the_decoded_codes_are_a_mesh_or_fixed_draws_of_the_prior(nb):
+    assert np.array_equal(nb.codes_to_decode(2), nb.mesh(20))
+    codes = np.asarray(nb.codes_to_decode(5))
+    assert codes.shape == (400, 5) and np.array_equal(codes, nb.codes_to_decode(5))
+    assert np.abs(codes.mean(axis=0)).max() < 0.25
+    assert np.abs(codes.var(axis=0) - 1).max() < 0.35
+
+
+@pytest.mark.parametrize(
+    "latents, likelihood", [(5, "bernoulli"), (5, "gaussian"), (2, "gaussian")]
+)
+def test_without_a_plane_of_bernoulli_images_part_one_runs_and_says_so(
+    tmp_path, latents, likelihood
+):
+    change = dict(LATENTS=latents, LIKELIHOOD=likelihood)
     made = run(make_small_folder(tmp_path), **SMALL | change)
     assert made.code == 0, made.err[-3000:]
     assert "Parts II to IV need LATENTS = 2 and the Bernoulli decoder" in made.out
-    assert "shown: latents [" in made.out
+    assert ("shown: latents [" in made.out) is (latents == 5)
     numbers, results = metrics(tmp_path / "Results"), tmp_path / "Results"
-    assert numbers["parts"] == ["I"] and numbers["latents"] == 5
-    assert numbers["likelihood"] == "gaussian" and "log-dens" in numbers["protocol"]
-    assert {path.name for path in results.iterdir()} >= {*PART_ONE}
+    assert numbers["parts"] == ["I"] and numbers["latents"] == latents
+    density = likelihood == "gaussian"
+    assert ("log-dens" in numbers["protocol"]) is density
+    assert numbers["likelihood"] == likelihood
+    files = {path.name for path in results.iterdir()}
+    assert files >= {*PART_ONE} and not any("in-progress" in name for name in files)
     assert check_gifs(results) == 32
     test = numbers["test"]
     assert test["elbo"] == pytest.approx(test["reconstruction"] - test["kl"], abs=1e-4)
