@@ -263,5 +263,5 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     pupils = taught["pupils"]
     assert pupils["fresh"][-1]["bound"] > pupils["fresh, bound alone"][-1]["bound"]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    assert peak < 4.2, f"{peak:.2f} GB at the peak"  # 4.0 in a run like the committed one
+    assert peak < 4.2, f"{peak:.2f} GB at the peak"  # 4.0 in the committed run
     assert (mnist_run.folder / "run.ipynb").stat().st_size < 1.6e6  # with run times
