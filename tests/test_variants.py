@@ -151,6 +151,13 @@ def test_multiplications_are_counted_by_hand(nb):
     assert nb.multiplications(vae) == down + up
 
 
+@pytest.mark.parametrize("size", [(12, 10), (11, 9), (5, 3)])
+def test_the_check_of_convolutions_takes_constant_and_small_images(nb, size):
+    vae, shape = nb.build_convolutional(size, 2), (4, size[0] * size[1])
+    nb.check_convolutional(vae, tf.zeros(shape), size)
+    nb.check_convolutional(vae, nb.normal(shape, nb.seed_for("test")), size)
+
+
 def test_noisy_copies_differ_in_a_fifth_of_the_pixels(nb):
     pixels = np.full((50, 2000), 0.3, np.float32)
     draw = tf.function(nb.draw_with_noise, jit_compile=True)  # as a step calls it
