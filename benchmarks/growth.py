@@ -2,8 +2,9 @@
 
     python benchmarks/growth.py [--quick]
 
-Each size runs in a process of its own. Prints the table, and writes it, growth.json and
-growth.png into this folder; --quick takes tiny sizes and writes nothing.
+Each size runs in a process of its own; the posterior samples need the decoder that
+`make results` saved. Prints the table, and writes it, growth.json and growth.png into
+this folder; --quick takes tiny sizes and writes nothing.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from report import FOLDER, describe, fill, machine, markdown, write_json
 
 sys.path.insert(0, str(FOLDER.parent / "tests"))
+DECODER = FOLDER.parent / "Results" / "decoder.keras"
 SIZES = {
     "images in an epoch": (15_000, 30_000, 60_000),
     "units in the widest layer": (250, 500, 1000),
@@ -51,8 +53,7 @@ def measure(what, size, quick):
         start = time.perf_counter()
         nb.log_evidence(vae, x, points=size)
     elif what.startswith("exact"):
-        decoder = FOLDER.parent / "Results" / "decoder.keras"
-        vae = vae._replace(decoder=nb.keras.models.load_model(decoder, compile=False))
+        vae = vae._replace(decoder=nb.keras.models.load_model(DECODER, compile=False))
         x = nb.mean_image(vae, nb.normal((size, 2), nb.seed_for("growth codes")))
         x = nb.binarize(x, nb.seed_for("growth"))
         nb.sample_posterior(vae, x[:10], "growth")
@@ -104,6 +105,8 @@ def draw(rows, path):
 
 def main(quick):
     """Measure all sizes, each in a fresh process."""
+    if not DECODER.exists():
+        sys.exit("Results/decoder.keras is missing: run  make results  first.")
     found, rows = machine(), []
     for what, sizes in (QUICK if quick else SIZES).items():
         for size in sizes:

@@ -175,6 +175,15 @@ def test_the_readme_shows_the_table_of_the_committed_growth(script):
     assert script("growth").table(report["rows"]) in (FOLDER / "README.md").read_text()
 
 
+def test_without_a_trained_decoder_growth_says_what_to_run(
+    script, monkeypatch, tmp_path
+):
+    growth = script("growth")
+    monkeypatch.setattr(growth, "DECODER", tmp_path / "decoder.keras")
+    with pytest.raises(SystemExit, match="decoder.keras is missing: run  make results"):
+        growth.main(quick=True)
+
+
 def test_the_explorers_page_is_timed(script, browser):
     found = script("explorer").measure(browser)
     assert set(found) == {"first paint", "move", "look"} and min(found.values()) > 0
