@@ -1,16 +1,19 @@
 """A race of the notebook's training with what one would use instead.
 
-    python benchmarks/race.py [--epochs 4] [--quick] [--only NAME ...]
+    python benchmarks/race.py [--epochs 4] [--seeds 1 2 3] [--quick] [--only NAME ...]
 
 Each contender (contenders.py) lives in a process of its own and trains an epoch when it
-is its turn, so that all meet the same hour of the machine. Prints the tables; writes
-them, race.json and race.png into this folder; --quick and --only write nothing.
+is its turn, so that all meet the same hour of the machine; then all start again with
+the next seed. Prints the tables; writes them, race.json and race.png into this folder;
+--quick (one seed) and --only write nothing.
 """
 
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -35,10 +38,10 @@ CONTENDERS = {
 class Contender:
     """One process: told to train an epoch, it answers with seconds and the bound."""
 
-    def __init__(self, name, epochs, quick):
-        words = [sys.executable, str(FOLDER / "contenders.py"), name, "1", str(epochs)]
+    def __init__(self, name, seed, epochs, quick):
+        words = [sys.executable, str(FOLDER / "contenders.py"), name]
+        words += [str(seed), str(epochs), *(["quick"] if quick else [])]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        words += ["quick"] if quick else []
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, until the end
         pipes |= {"stderr": self.errors, "text": True}
         self.process, self.turns = subprocess.Popen(words, **pipes), []
@@ -80,28 +83,34 @@ def middle(values):
 
 
 def seconds_to(turns, target):
-    """Measured seconds until the bound (negated) is at most the target, or None."""
+    """Measured seconds until the bound (negated) is at most the target, or infinity."""
     total = 0.0
     for turn in turns:
         total += turn["seconds"]
         if turn["bound"] <= target:
             return total
-    return None
+    return math.inf
 
 
-def race(names, epochs, quick):
-    """All contenders in turn; name to setting and turns."""
-    field = {name: Contender(name, epochs, quick) for name in names}
-    for _ in range(epochs):
-        for contender in field.values():
-            contender.turn()
-    for name, contender in field.items():
-        errors, done = contender.close(), len(contender.turns)
-        if done < epochs:
-            print(f"{name} ended after {done} epochs:\n{errors}", file=sys.stderr)
-    return {
-        name: c.setting | {"turns": c.turns} for name, c in field.items() if c.turns
-    }
+def race(names, seeds, epochs, quick):
+    """All contenders in turn, a seed after the other; name to setting and runs.
+
+    A run is the turns of one seed, an epoch each.
+    """
+    results = {}
+    for seed in seeds:
+        field = {name: Contender(name, seed, epochs, quick) for name in names}
+        for _ in range(epochs):
+            for contender in field.values():
+                contender.turn()
+        for name, contender in field.items():
+            errors, done = contender.close(), len(contender.turns)
+            if done < epochs:
+                print(f"{name} ended after {done} epochs:\n{errors}", file=sys.stderr)
+            if done:
+                result = results.setdefault(name, contender.setting | {"runs": []})
+                result["runs"].append(contender.turns)
+    return results
 
 
 def tables(results, targets=(190, 180, 170, 165)):
@@ -109,39 +118,46 @@ def tables(results, targets=(190, 180, 170, 165)):
     measure = results.get("notebook") or next(iter(results.values()))
     ours, rows, reached = middle(seconds_of(measure))[0], [], []
     for name, result in results.items():
-        later = seconds_of(result)
-        median, spread = middle(later)
-        products = middle([turn["products"] for turn in result["turns"]])[0]
+        runs = result["runs"]
+        median, spread = middle(seconds_of(result))
+        products = middle([turn["products"] for turns in runs for turn in turns])[0]
         share = products * result["steps"] / median
-        first, last = result["turns"][0]["seconds"], result["turns"][-1]["bound"]
+        first = middle([turns[0]["seconds"] for turns in runs])[0]
+        last = [turns[-1]["bound"] for turns in runs]
         row = [f"{median:.2f} ({median / ours:.2f}×)", spread, f"{first:.1f}"]
-        rows.append([name, str(result["batch"]), *row, f"{share:.0%}", f"{last:.1f}"])
-        times = [seconds_to(result["turns"], target) for target in targets]
-        reached.append([name, *(f"{t:.0f}" if t else "–" for t in times)])
-    head = ["", "M", "s/epoch", "spread", "first epoch", "of products", "last -ELBO"]
+        row += [f"{share:.0%}", f"{statistics.mean(last):.1f}"]
+        row += [f"{min(last):.1f}–{max(last):.1f}"]
+        rows.append([name, str(result["batch"]), *row])
+        times = [
+            middle([seconds_to(turns, goal) for turns in runs]) for goal in targets
+        ]
+        reached.append([name, *(f"{t:.0f}" if t < math.inf else "–" for t, _ in times)])
+    head = ["", "M", "s/epoch", "spread", "first epoch", "of products"]
+    head += ["last -ELBO", "of the seeds"]
     goals = ["seconds to -ELBO", *(f"≤ {target}" for target in targets)]
     return markdown(head, rows), markdown(goals, reached)
 
 
 def seconds_of(result):
-    """Seconds of the epochs after the first, in which much is compiled."""
-    return [turn["seconds"] for turn in result["turns"][1:] or result["turns"]]
+    """Seconds of the epochs after each run's first, in which much is compiled."""
+    later = [turns[1:] or turns for turns in result["runs"]]
+    return [turn["seconds"] for turns in later for turn in turns]
 
 
 def draw(results, path):
-    """The bound against seconds of training, a line for each contender."""
+    """The bound against seconds of training: a line for each contender and seed."""
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
     fig, ax = plt.subplots(figsize=(8, 4.5))
     for k, (name, result) in enumerate(results.items()):
-        total, x = 0.0, []
-        for turn in result["turns"]:
-            total += turn["seconds"]
-            x.append(total)
-        y = [-turn["bound"] for turn in result["turns"]]
-        style = "-" if k < len(COLOURS) else "--"
-        ax.plot(x, y, "o" + style, color=COLOURS[k % len(COLOURS)], label=name)
+        look = {"color": COLOURS[k % len(COLOURS)], "markersize": 3.5, "lw": 1.2}
+        look["linestyle"] = "-" if k < len(COLOURS) else "--"
+        for turns in result["runs"]:
+            x = list(itertools.accumulate(turn["seconds"] for turn in turns))
+            y = [-turn["bound"] for turn in turns]
+            label = name if turns is result["runs"][0] else None
+            ax.plot(x, y, marker="o", label=label, **look)
     ax.set(xlabel="seconds of training", ylabel="test bound, nats per image")
     ax.set(xscale="log", ylim=(-200, None))
     ticks = [tick for tick in (2, 5, 10, 20, 50, 100, 200) if tick < ax.get_xlim()[1]]
@@ -150,22 +166,25 @@ def draw(results, path):
     ax.legend(frameon=False, fontsize=9)
     fig.tight_layout()
     fig.savefig(path, dpi=100)
+    plt.close(fig)
 
 
 def main():
     """Run the race, print its tables, and keep them unless it was a quick one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="*", choices=CONTENDERS)
     options = parser.parse_args()
     epochs = 2 if options.quick else options.epochs
+    seeds = options.seeds[:1] if options.quick else options.seeds
     found = machine()
-    results = race(installed(options.only), epochs, options.quick)
+    results = race(installed(options.only), seeds, epochs, options.quick)
     if not results:
         sys.exit("no contender trained for an epoch")
     print("\n\n".join([describe(found), *tables(results)]))
-    report = {"machine": found, "epochs": epochs, "contenders": results}
+    report = {"machine": found, "epochs": epochs, "seeds": seeds, "contenders": results}
     if options.quick or options.only:
         print(json.dumps(report))
         return

@@ -4,13 +4,16 @@
 
 Nothing is run. Equations become MathML, which browsers draw themselves; the page brings
 the font for them, its style and its few lines of script, and asks for nothing but the
-pictures beside it. A formula that cannot be converted stops the build.
+pictures beside it. A formula that cannot be converted stops the build. On GitHub's
+machines, which say where the repository stands, its contents also link to the
+repository, and to the notebook on Colab.
 """
 
 import base64
 import html
 import io
 import itertools
+import os
 import re
 import shutil
 import sys
@@ -176,6 +179,20 @@ def font(letters):
     return f"data:font/woff;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
+def addresses():
+    """Links by their text, to the repository and to the notebook on Colab; none, but on
+    GitHub's machines.
+    """
+    place, branch = map(os.environ.get, ("GITHUB_REPOSITORY", "GITHUB_REF_NAME"))
+    if not place or not branch:
+        return {}
+    colab = "https://colab.research.google.com/github"
+    return {
+        "Run it on Colab": f"{colab}/{place}/blob/{branch}/VAE_MNIST.ipynb",
+        "The repository": f"https://github.com/{place}",
+    }
+
+
 def write_tutorial(folder):
     """index.html, and the pictures that it shows."""
     notebook = nbformat.read(ROOT / "VAE_MNIST.ipynb", as_version=4)
@@ -197,7 +214,7 @@ def write_tutorial(folder):
     environment.filters["read"] = lambda name: (PAGE / name).read_text("utf-8")
     title, parts = renderer.headings[0].text, contents(renderer.headings)
     template = environment.get_template("template.html")
-    shown = dict(cells=notebook.cells, title=title, parts=parts)
+    shown = dict(cells=notebook.cells, title=title, parts=parts, links=addresses())
     text = mend(template.render(**shown, font=font(renderer.letters)))
     for name in set(re.findall(r'(?:src|srcset|href)="(Results/[^"]+)"', text)):
         (folder / name).parent.mkdir(exist_ok=True)

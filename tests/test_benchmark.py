@@ -54,7 +54,7 @@ def test_seconds_to_a_target_end_with_the_epoch_that_reaches_it(script):
     turns = [(2.0, 160), (40.0, 150), (3.0, 151), (3.0, 145)]
     turns = [{"seconds": seconds, "bound": bound} for seconds, bound in turns]
     to = script("race").seconds_to
-    assert [to(turns, t) for t in (160, 155, 149, 144)] == [2, 42, 48, None]
+    assert [to(turns, t) for t in (160, 155, 149, 144)] == [2, 42, 48, np.inf]
 
 
 def test_the_middle_is_the_median_also_of_an_even_number(script):
@@ -66,29 +66,48 @@ def test_contenders_take_turns(script, monkeypatch):
 
     class Fake(types.SimpleNamespace):
         def turn(self):
-            order.append(self.name)
-            self.turns.append({"seconds": 1.0})
+            order.append(f"{self.name}{self.seed}")
+            self.turns.append({"seconds": float(self.seed)})
 
-    def fake(name, epochs, quick):
-        return Fake(name=name, setting={}, turns=[], close=lambda: "")
+    def fake(name, seed, epochs, quick):
+        return Fake(name=name, seed=seed, setting={}, turns=[], close=lambda: "")
 
     monkeypatch.setattr(race, "Contender", fake)
-    results = race.race(["a", "b"], 2, True)
-    assert order == ["a", "b", "a", "b"]
-    assert [len(result["turns"]) for result in results.values()] == [2, 2]
+    results = race.race(["a", "b"], [1, 5], 2, True)
+    assert order == ["a1", "b1", "a1", "b1", "a5", "b5", "a5", "b5"]
+    for result in results.values():
+        seconds = [[turn["seconds"] for turn in turns] for turns in result["runs"]]
+        assert seconds == [[1, 1], [5, 5]]
+
+
+def test_a_table_of_several_seeds(script):
+    """First epochs apart; a target that most seeds did not reach has no time."""
+    runs = [
+        [{"seconds": s, "bound": b, "products": 0.5} for s, b in turns]
+        for turns in (
+            [(9, 200), (2, 180)],
+            [(8, 195), (3, 160)],
+            [(7, 185), (4, 175)],
+        )
+    ]
+    result = {"batch": 128, "steps": 2, "runs": runs}
+    first, second = script("race").tables({"fit": result})
+    row = "| fit | 128 | 3.00 (1.00×) | 2.00–4.00 | 8.0 | 33% | 171.7 | 160.0–180.0 |"
+    assert row in first
+    assert "| fit | 11 | 11 | – | – |" in second
 
 
 def test_a_contender_that_ends_early_says_why(script, monkeypatch, capsys):
     race = script("race")
     monkeypatch.setattr(race, "FOLDER", ROOT / "nowhere")
-    assert race.race(["a"], 1, True) == {}
+    assert race.race(["a"], [1], 1, True) == {}
     said = capsys.readouterr().err
     assert "a ended after 0 epochs" in said and "No such file" in said
 
 
 def test_a_race_without_the_notebook_is_measured_by_its_first(script):
     turn = {"seconds": 2.0, "bound": 160.0, "products": 0.5}
-    result = {"batch": 128, "steps": 2, "turns": [turn, turn]}
+    result = {"batch": 128, "steps": 2, "runs": [[turn, turn]]}
     assert "| fit | 128 | 2.00 (1.00×) |" in script("race").tables({"fit": result})[0]
 
 
@@ -151,8 +170,9 @@ def test_a_quick_race_trains_all_and_leaves_all_files_alone():
     report = json.loads(done.stdout.splitlines()[-1])
     assert list(report["contenders"]) == names
     for result in report["contenders"].values():
-        assert len(result["turns"]) == 2
-        assert all(50 < turn["bound"] < 1000 for turn in result["turns"])
+        (turns,) = result["runs"]
+        assert len(turns) == 2
+        assert all(50 < turn["bound"] < 1000 for turn in turns)
     assert stamps() == before
 
 

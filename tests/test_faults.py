@@ -249,6 +249,18 @@ def test_a_wrong_parameter_put_right_is_forgotten(notebook, nb, wrong):
     assert known["LAYERS"] == [500, 300, 300, 150] and known["DEVICE"] == nb.DEVICE
 
 
+def test_a_parameter_mistyped_after_a_whole_run_is_refused(notebook, nb):
+    """Its old value is still there, and so are all names of the run."""
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    good = sources["parameters"]
+    wrong = good.replace("\nEPOCHS = ", "\nEPOCH = ")
+    past = ["", good, "EM_SAMPLE = 3", wrong, 'print("MIN_EPOCH = 3")']
+    known = {"_VALID": True, "EPOCH": 60, "EM_SAMPLE": 3}
+    with pytest.raises(ValueError, match="EPOCH is no parameter.*did you mean EPOCHS"):
+        run_cells(notebook, nb, "known-names", **known, In=past)
+    run_cells(notebook, nb, "known-names", **known, In=[*past, good])
+
+
 def test_what_is_known_is_what_the_parameters_cell_holds(notebook):
     """A parameter that is not listed would be refused, one too many never."""
     sources = {cell.id: cell.source for cell in notebook.cells}

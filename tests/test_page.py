@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from loader import ROOT
 def site(tmp_path_factory):
     """The folder that `make page` fills."""
     folder = tmp_path_factory.mktemp("site")
-    subprocess.run([sys.executable, ROOT / "page/build.py", folder], check=True)
+    known = {name: value for name, value in os.environ.items() if "GITHUB" not in name}
+    command = [sys.executable, ROOT / "page/build.py", folder]
+    subprocess.run(command, check=True, env=known)
     return folder
 
 
@@ -73,6 +76,21 @@ def test_every_link_and_every_section_is_there(site, page, prose):
         if not link.startswith(("http", "data:")):
             file, _, name = link.removeprefix(f"{site.as_uri()}/").partition("#")
             assert name in ids if name else (site / file).is_file(), link
+
+
+def test_published_by_github_it_links_to_colab_and_to_the_repository(tmp_path, site):
+    links = [
+        "https://colab.research.google.com/github/some/one/blob/main/VAE_MNIST.ipynb",
+        "https://github.com/some/one",
+    ]
+    place = {"GITHUB_REPOSITORY": "some/one", "GITHUB_REF_NAME": "main"}
+    command = [sys.executable, ROOT / "page/build.py", tmp_path]
+    subprocess.run(command, check=True, env=os.environ | place)
+    published, local = (
+        (folder / "index.html").read_text("utf-8") for folder in (tmp_path, site)
+    )
+    for link in links:
+        assert f'<li><a href="{link}">' in published and link not in local
 
 
 def test_the_explorer_is_beside_it_and_leads_back(open_page):
