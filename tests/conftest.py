@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -17,6 +18,11 @@ import pytest
 from loader import NOTEBOOK, ROOT, load_definitions
 from PIL import Image
 from sklearn.datasets import load_digits
+
+# What XLA has compiled, kept for all runs of these tests: half of a small run's time
+COMPILED = tempfile.TemporaryDirectory()
+KEEP = f"--tf_xla_persistent_cache_directory={COMPILED.name}"
+os.environ.setdefault("TF_XLA_FLAGS", KEEP)
 
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 OFFLINE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
@@ -250,6 +256,20 @@ def without_seconds(value):
         kept = {name: item for name, item in value.items() if "second" not in name}
         return {name: without_seconds(item) for name, item in kept.items()}
     return [without_seconds(v) for v in value] if isinstance(value, list) else value
+
+
+def files_of(folder):
+    """The content of every file in a folder; numbers without seconds."""
+    files = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    return files | {"metrics.json": without_seconds(metrics(folder))}
+
+
+def check_same(one, other):
+    """Two results folders hold the same numbers and, byte for byte, pictures."""
+    one, two = files_of(one), files_of(other)
+    pictures = [name for name in one if name.endswith((".gif", ".png", ".jpg"))]
+    assert len(pictures) > 20 and one["metrics.json"] == two["metrics.json"]
+    assert [name for name in pictures if one[name] != two.get(name)] == []
 
 
 def frames_of(path):

@@ -86,6 +86,7 @@ ARRAYS = {
     "an infinite pixel": five(np.inf),
     "whole numbers of 0 and 1": five(1, np.uint8),
     "whole numbers up to 15": five(15, np.int64),
+    "fractions scaled twice": five(1 / 255),
     "text for pixels": five("a"),
     "complex pixels": five(1, complex),
     "labels with fractions": dict(y_train=np.arange(5) / 2),
@@ -100,8 +101,17 @@ FILES = {
 }
 
 
-def refused(*paths):
+def refused(*paths, **options):
     raise PermissionError(13, "Permission denied")
+
+
+def full(path):
+    path.write_text("half a fi")
+    raise OSError(28, "No space left on device")
+
+
+def full_memory(*paths, **options):
+    raise MemoryError
 
 
 def damaged(folder, what):
@@ -148,6 +158,32 @@ def other_faults(notebook, nb, folder, patch):
             moves.setattr(nb.os, "replace", refused)
             nb.publish(results, "I")
 
+    def full_disk():
+        results = nb.open_results(folder / "full")
+        nb.save(results, "a.png", lambda path: full(path))
+
+    def changed_on_the_way():
+        nb.unchanged(nb.Results(folder, folder, "", {"EPOCHS": 60}, {}, set()))
+
+    def no_such_digit():
+        data = nb.Data(*[None] * 3, np.arange(3), *[None] * 3)
+        nb.draw_class(None, None, data, None, 10)
+
+    def unreadable():
+        path = str(saved(folder))
+        with pytest.MonkeyPatch.context() as reads:
+            reads.setattr(nb.np, "load", refused)
+            nb.load_data(path)
+
+    def too_large():
+        path = str(saved(folder))
+        with pytest.MonkeyPatch.context() as reads:
+            reads.setattr(nb.np, "load", full_memory)
+            nb.load_data(path)
+
+    def no_home():
+        nb.load_data("~nobody-of-this-name/images.npz")
+
     def file_for_log():
         (folder / "log").write_text("")
         nb.open_log(str(folder / "log"))
@@ -156,11 +192,14 @@ def other_faults(notebook, nb, folder, patch):
         patch.setattr(nb.importlib.util, "find_spec", lambda name: None)
         nb.open_log(str(folder))
 
-    def nine_images():
-        images, labels = np.zeros((9, 4, 3)), np.zeros(9, int)
+    def images_of(pixels, count):
+        images, labels = np.zeros((count, 1, pixels)), np.zeros(count, int)
         arrays = dict(x_train=images, y_train=labels, x_test=images, y_test=labels)
-        path = saved(folder, **arrays)
-        run_cells(notebook, nb, "data", DATA=str(path))
+
+        def fault():
+            run_cells(notebook, nb, "data", DATA=str(saved(folder, **arrays)))
+
+        return fault
 
     def huge():
         run_cells(notebook, nb, "build", D=784, LAYERS=[5_000_000])
@@ -176,7 +215,14 @@ def other_faults(notebook, nb, folder, patch):
         "a picture open elsewhere": will_not_move,
         "a file where the log should go": file_for_log,
         "a log without TensorBoard": without_tensorboard,
-        "nine images": nine_images,
+        "nine images": images_of(16, count=9),
+        "images of nine pixels": images_of(9, count=20),
+        "a file that may not be read": unreadable,
+        "images beyond all memory": too_large,
+        "a home that there is not": no_home,
+        "a full disk": full_disk,
+        "a parameter changed on the way": changed_on_the_way,
+        "a digit that is not in the data": no_such_digit,
         "networks beyond all memory": huge,
     }
 

@@ -6,7 +6,14 @@ import sys
 import jupytext
 import nbformat
 import pytest
-from conftest import NOTEBOOK, SMALL, environment, make_small_folder, metrics
+from conftest import (
+    NOTEBOOK,
+    SMALL,
+    check_same,
+    environment,
+    make_small_folder,
+    metrics,
+)
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -53,20 +60,22 @@ def test_the_surroundings_settings_are_put_right(notebook, tmp_path):
     assert done.stdout.splitlines()[-1] == "channels_last float32 tensorflow agg"
 
 
-def test_as_a_script_it_runs_and_ends_well(part_one):
-    """The script has the language's ending, prints, and leaves Part I's results.
+def test_as_a_script_the_whole_notebook_leaves_the_same(small_run, tmp_path):
+    """Exported, and run by Python alone: the numbers and pictures of a whole run.
 
     Whatever backend, precision and window system the surroundings ask for.
     """
-    done = jupyter("nbconvert", "--to", "script", "short.ipynb", folder=part_one)
+    folder = make_small_folder(tmp_path)
+    made = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), SMALL)
+    nbformat.write(made, folder / "whole.ipynb")
+    done = jupyter("nbconvert", "--to", "script", "whole.ipynb", folder=folder)
     assert done.returncode == 0, done.stderr
-    others = surroundings_of_another_kind(part_one)
-    line = dict(cwd=part_one, env=environment(**others), capture_output=True, text=True)
-    done = subprocess.run([sys.executable, "short.py"], **line)
+    others = surroundings_of_another_kind(folder)
+    line = dict(cwd=folder, env=environment(**others), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "whole.py"], **line)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "epoch   3/3" in done.stdout and "the run ends here" in done.stdout
-    assert "Traceback" not in done.stderr
-    assert metrics(part_one / "Results")["parts"] == ["I"]
+    assert "part IV is in Results" in done.stdout and "Traceback" not in done.stderr
+    check_same(small_run.folder / "Results", folder / "Results")
 
 
 @pytest.mark.parametrize("package", ["keras", "tensorflow"])

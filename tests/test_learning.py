@@ -62,7 +62,7 @@ def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
             np.mean(tf.reduce_logsumexp(nb.log_joint(x, z, nb.decode(vae, z)), 1))
         )
 
-    def expected(logits, weights):  # Σ over images of p(z|x) log p(x|z), for each code
+    def expected(weights, logits):  # Σ over images of p(z|x) log p(x|z), for each code
         return tf.reduce_sum(
             weights * nb.bernoulli_log_prob(x, logits[:, None]), axis=1
         )
@@ -86,3 +86,42 @@ def test_em_with_sampled_codes_climbs_the_exact_evidence(nb):
     assert len(climbed) == 9 and np.all(np.diff(climbed) > -0.02)
     best = scipy.stats.entropy([1, 1, 2])  # of these images: no model is better
     assert climbed[0] + 0.4 < climbed[-1] < -best
+
+
+def interrupted(*words, **named):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_the_model_that_was_there(notebook, nb):
+    """The training's cell, run a second time and stopped on the way."""
+    known = vars(nb) | dict.fromkeys(("data", "results", "x_test", "log"))
+    known |= dict(vae="trained", D=12, J=2, M=4, LAYERS=[8], STEPS_PER_EPOCH=3)
+    known |= dict(unchanged=print, learn=interrupted)
+    (source,) = [cell.source for cell in notebook.cells if cell.id == "training"]
+    with pytest.raises(KeyboardInterrupt):
+        exec(source, known)
+    assert known["vae"] == "trained"
+
+
+def test_an_interrupted_encoder_leaves_a_decoder_that_learns(nb, monkeypatch):
+    vae = nb.build(12, [8], 2)
+    before = vae.decoder.get_weights()
+    with monkeypatch.context() as patch:
+        patch.setattr(nb, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            nb.train_encoder(vae, np.zeros((8, 12), np.float32), 3, 4, "stopped")
+    assert vae.decoder.trainable and len(vae.decoder.trainable_weights) == 4
+    nb.train_encoder(vae, np.full((8, 12), 0.5, np.float32), 3, 4, "to its end")
+    for was, now in zip(before, vae.decoder.get_weights(), strict=True):
+        assert np.array_equal(was, now), "the decoder is held"
+
+
+def test_the_likelihoods_cell_can_be_run_again(notebook, nb, monkeypatch):
+    """Its function is then another object, and stands for the same likelihood."""
+    old, again = nb.build(12, [8], 2), dict(vars(nb))
+    (source,) = [cell.source for cell in notebook.cells if cell.id == "bernoulli"]
+    exec(source, again)
+    assert again["bernoulli_log_prob"] is not nb.bernoulli_log_prob
+    monkeypatch.setattr(nb, "bernoulli_log_prob", again["bernoulli_log_prob"])
+    assert nb.build(12, [8], 2).decoder.output_shape == (None, 12)
+    assert nb.mean_image(old, np.zeros((3, 2), np.float32)).shape == (3, 12)

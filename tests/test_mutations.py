@@ -220,8 +220,8 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "denoise",
     ),
     "tiles that forget those before them": (
-        "total[some] = np.logaddexp(total[some], mass)",
-        "total[some] = mass",
+        "total[rows] = np.logaddexp(total[rows], mass)",
+        "total[rows] = mass",
         "sampling",
     ),
     "chances of a whole that is not 1": (

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import types
@@ -242,13 +243,46 @@ def test_a_full_disk_leaves_the_previous_results_whole(nb, tmp_path):
     before = resource.getrlimit(limit)
     resource.setrlimit(limit, (2000, before[1]))
     try:
-        with pytest.raises(OSError, match="too large"):
+        with pytest.raises(OSError, match="a.gif can't be written .*; make room, or"):
             nb.save(
                 results, "a.gif", lambda p: nb.save_gif(p, list(noise), nb.greys(8))
             )
     finally:
         resource.setrlimit(limit, before)
     assert (tmp_path / "a.gif").read_bytes() == b"previous"
+
+
+def test_half_a_file_is_not_published(nb, tmp_path):
+    """Somebody interrupts while a picture is written, and goes on."""
+
+    def half(path):
+        path.write_bytes(b"half a pic")
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.gif").write_bytes(b"previous")
+    results = nb.open_results(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        nb.save(results, "a.gif", half)
+    nb.publish(results, "I")
+    assert (tmp_path / "a.gif").read_bytes() == b"previous"
+
+
+def test_results_deleted_on_the_way_are_made_again(nb, tmp_path):
+    results = nb.open_results(tmp_path / "results")
+    shutil.rmtree(results.folder)
+    nb.save(results, "a.txt", lambda path: path.write_text("new"))
+    nb.publish(results, "I")
+    assert (tmp_path / "results" / "a.txt").read_text() == "new"
+
+
+def test_a_changed_parameter_is_not_mixed_into_a_run(nb, tmp_path):
+    """Part I's parameters only: others may be lowered on the way."""
+    settings = {"SEED": nb.SEED, "EPOCHS": nb.EPOCHS, "EM_ROUNDS": nb.EM_ROUNDS + 1}
+    results = nb.open_results(tmp_path, settings=settings)
+    nb.save(results, "a.txt", lambda path: path.write_text("fits"))
+    settings["EPOCHS"] += 1
+    with pytest.raises(ValueError, match="EPOCHS was 41 when this run began: set it"):
+        nb.save(results, "b.txt", lambda path: path.write_text("does not fit"))
 
 
 def test_a_results_folder_that_cannot_be_written_is_refused(nb, tmp_path):

@@ -11,6 +11,7 @@ import time
 import types
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 from conftest import (
@@ -21,13 +22,14 @@ from conftest import (
     check_metadata,
     check_metrics,
     check_order,
+    check_same,
     command,
     environment,
+    files_of,
     make_small_folder,
     metrics,
     run,
     sections_of,
-    without_seconds,
 )
 from loader import NOTEBOOK, ROOT
 from nbclient import NotebookClient
@@ -51,6 +53,19 @@ def test_small_images_of_another_size_run_through_the_whole_notebook(small_run):
     check_metrics(numbers, **data, height=12, width=10)
     check_order(numbers)
     assert numbers["hidden"] == [40, 30] and numbers["batch_size"] == 32
+
+
+def test_images_that_are_all_black_run_to_the_end_of_part_one(tmp_path):
+    """Nothing is learned, KL and information are 0, and one sentence says so."""
+    black, labels = np.zeros((100, 8, 8), np.uint8), np.arange(100) % 3
+    train, test = dict(x_train=black, y_train=labels), dict(x_test=black, y_test=labels)
+    np.savez(tmp_path / "small.npz", **train, **test)
+    made = run(tmp_path, **SMALL | dict(LATENTS=3, EPOCHS=1))
+    assert made.code == 0, made.err[-3000:]
+    assert "there is nothing to learn" in made.out
+    outputs = [o for cell in made.notebook.cells for o in cell.get("outputs", [])]
+    assert not any(output.get("name") == "stderr" for output in outputs)
+    assert metrics(tmp_path / "Results")["test"]["kl"] < 0.01
 
 
 def test_a_run_prints_one_line_per_epoch_with_all_that_matters(small_run):
@@ -103,12 +118,6 @@ def rerun(tmp_path_factory):
     return types.SimpleNamespace(folder=folder, first=first, again=again)
 
 
-def files_of(folder):
-    """The content of every file in a folder; numbers without seconds."""
-    files = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
-    return files | {"metrics.json": without_seconds(metrics(folder))}
-
-
 def test_after_a_whole_run_every_cell_can_be_run_again(rerun):
     """Nothing printed, shown or saved changes, seconds aside."""
     changed = [c for c, shown in rerun.first.items() if rerun.again[c] != shown]
@@ -121,10 +130,7 @@ def test_after_a_whole_run_every_cell_can_be_run_again(rerun):
 
 def test_the_same_seed_gives_the_same_numbers_and_the_same_pictures(small_run, rerun):
     """Once by papermill, once in a kernel by itself."""
-    one, two = files_of(small_run.folder / "Results"), files_of(rerun.folder / "first")
-    pictures = [name for name in one if name.endswith((".gif", ".png", ".jpg"))]
-    assert len(pictures) > 20 and one["metrics.json"] == two["metrics.json"]
-    assert [name for name in pictures if one[name] != two[name]] == []
+    check_same(small_run.folder / "Results", rerun.folder / "first")
 
 
 def test_a_finished_notebook_is_folded_and_bare(small_run, tmp_path):
