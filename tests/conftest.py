@@ -19,7 +19,7 @@ from loader import NOTEBOOK, ROOT, load_definitions
 from PIL import Image
 from sklearn.datasets import load_digits
 
-# What XLA has compiled, kept for all runs of these tests: half of a small run's time
+# What XLA has compiled, kept for all runs: a third of a small run's time
 COMPILED = tempfile.TemporaryDirectory()
 KEEP = f"--tf_xla_persistent_cache_directory={COMPILED.name}"
 os.environ.setdefault("TF_XLA_FLAGS", KEEP)
