@@ -178,6 +178,7 @@ def train_torch(vae, pixels, batch, epochs, compiled=False):
             adam.param_groups[0].update(lr=rates[k], eps=epsilon)
             adam.zero_grad()
             loss(images[rows]).backward()
+            torch.nn.utils.clip_grad_norm_(weights, ours.global_clipnorm)
             adam.step()
         yield [[w.detach().numpy().T for w in trained(twin)] for twin in twins]
 
@@ -224,6 +225,9 @@ def train_jax(vae, pixels, batch, epochs):
         )
         x = jax.random.bernoulli(key_x, images[rows]).astype(jnp.float32)
         g = jax.grad(loss)(weights, x, jax.random.normal(key_eps, (batch, nb.J)))
+        norm = jnp.sqrt(sum(jnp.sum(part**2) for part in jax.tree.leaves(g)))
+        short = jnp.minimum(1, ours.global_clipnorm / norm)
+        g = jax.tree.map(lambda part: part * short, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, v, g)
         rate = rate * jnp.sqrt(1 - b2**t) / (1 - b1**t)

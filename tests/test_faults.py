@@ -43,6 +43,7 @@ PARAMETERS = {
     "an infinite step size": dict(LEARNING_RATE=math.inf),
     "EM with a negative step size": dict(EM_RATE=-1),
     "a memory of 1": dict(BETA_2=1),
+    "gradients shortened to nothing": dict(CLIP_NORM=0),
     "no layer": dict(HIDDEN=""),
     "a layer left out": dict(HIDDEN="500-"),
     "a layer of no units": dict(HIDDEN="500-0"),

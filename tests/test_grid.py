@@ -72,6 +72,21 @@ def test_equation_1_holds_and_its_divergence_is_the_rest(
     assert kl == pytest.approx(evidence[3] - bound, abs=5e-3)
 
 
+def test_a_lattice_is_as_fine_as_each_of_its_sides(nb):
+    """A box of 12 by 0.1: a Gaussian as narrow as that integrates to one."""
+    low, high = np.array([-6.0, 1.0]), np.array([6.0, 1.1])
+    z, log_cell = nb.lattice(low, high)
+    wide = np.float32([0.0, 2 * math.log(0.01)])
+    log_p = nb.log_normal(z, np.float32([0.0, 1.05]), wide)
+    assert np.all(z > low) and np.all(z < high)
+    assert np.exp(log_p + log_cell).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_squared_box_keeps_its_middle_and_its_longer_side(nb):
+    low, high = nb.squared(np.array([-1.0, 2.0]), np.array([3.0, 3.0]))
+    assert np.array_equal(low, [-1, 0.5]) and np.array_equal(high, [3, 4.5])
+
+
 def test_judge_has_the_bound_of_every_image(nb):
     vae = affine_vae(nb, A, B, logvar=(-6, -6))
     q = nb.DiagonalGaussian(*(field.numpy() for field in nb.encode(vae, ALL_IMAGES)))

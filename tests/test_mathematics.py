@@ -195,6 +195,19 @@ def test_the_optimizer_warms_up_and_comes_to_rest(nb):
     assert np.all(np.diff([float(rate(step)) for step in range(100, 1000, 50)]) < 0)
 
 
+def test_only_a_gradient_that_is_too_long_is_shortened(nb):
+    """The norm is that of all weights together, the direction stays."""
+    gradients = [tf.constant([3.0, 0.0]), tf.constant([4.0])]  # of norm 5
+    for longest, share in ((None, 1.0), (10.0, 1.0), (2.0, 0.4)):
+        weights = [keras.Variable(np.ones_like(gradient)) for gradient in gradients]
+        optimizer = keras.optimizers.SGD(0.5, global_clipnorm=longest)
+        optimizer.build(weights)
+        nb.descend(optimizer, gradients, weights)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            assert np.allclose(weight, 1 - 0.5 * share * gradient)
+    assert nb.make_optimizer(100).global_clipnorm == nb.CLIP_NORM
+
+
 def test_train_visits_every_image_once_per_epoch_and_stops_for_every_look(nb):
     seen, seeds, rows = [], set(), np.arange(35)
     data = rows, -rows

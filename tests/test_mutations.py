@@ -230,8 +230,8 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "sampling",
     ),
     "a grid that is too coarse": (
-        'COARSE = {"points": 33,',
-        'COARSE = {"points": 2,',
+        'COARSE = {"points": 40}',
+        'COARSE = {"points": 2}',
         "coarse",
     ),
     "the root of two forgotten": (
