@@ -163,6 +163,7 @@ def at(page, z1, z2):
 
 def pixels(page, canvas):
     """What a canvas shows: red, green, blue, opacity, 0..255, (rows, columns, 4)."""
+    settle(page)  # what is still to be drawn
     link = page.evaluate("id => document.getElementById(id).toDataURL()", canvas)
     picture = Image.open(io.BytesIO(base64.b64decode(link.split(",")[1])))
     return np.array(picture.convert("RGBA"))
@@ -324,6 +325,7 @@ def test_labels_can_be_hidden(page):
     assert len(dot_colours(page)) >= 7
     assert names.all_text_contents() == [str(label) for label in CLASSES]
     page.uncheck("#labels")
+    settle(page)
     assert names.count() == 0 and len(dot_colours(page)) == 0
 
 
