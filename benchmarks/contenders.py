@@ -54,6 +54,15 @@ def train_notebook(vae, pixels, batch, epochs):
     return in_epochs(step, pixels, batch, epochs)
 
 
+def own_adam(vae, steps):
+    """The notebook's optimiser; by `apply`, too, only the decoder's kernels decay."""
+    decaying = {id(kernel) for kernel in nb.kernels(vae.decoder)}
+    spared = [weight for weight in nb.weights_of(vae) if id(weight) not in decaying]
+    optimizer = nb.make_optimizer(steps)
+    optimizer.exclude_from_weight_decay(var_list=spared)
+    return optimizer
+
+
 def climb(vae, optimizer, pixels, seed, alg="auto_select", grey=False):
     """A step on the notebook's bound, not compiled, with any random generator."""
     seeds = tf.unstack(tf.random.split(seed, 2, alg=alg))
@@ -72,7 +81,7 @@ def climb(vae, optimizer, pixels, seed, alg="auto_select", grey=False):
 
 def train_uncompiled(vae, pixels, batch, epochs):
     """The same in a plain tf.function, with TensorFlow's default random generator."""
-    optimizer = nb.make_optimizer(epochs * (len(pixels) // batch))
+    optimizer = own_adam(vae, epochs * (len(pixels) // batch))
     optimizer.build(vae.encoder.trainable_variables + vae.decoder.trainable_variables)
     return in_epochs(tf.function(partial(climb, vae, optimizer)), pixels, batch, epochs)
 
@@ -97,7 +106,7 @@ class FitModel(keras.Model):
 def train_fit(vae, pixels, batch, epochs, jit=False, grey=False):
     """Keras's `fit`, a call for each epoch; grey pixels, constant step if `grey`."""
     steps = epochs * math.ceil(len(pixels) / batch)
-    optimizer = keras.optimizers.Adam(1e-3) if grey else nb.make_optimizer(steps)
+    optimizer = keras.optimizers.Adam(1e-3) if grey else own_adam(vae, steps)
     model = FitModel(vae, grey=grey, alg="threefry" if jit else "auto_select")
     model.compile(optimizer=optimizer, jit_compile=jit)
     assert model.jit_compile == jit, "Keras would not compile"
@@ -158,8 +167,12 @@ def train_torch(vae, pixels, batch, epochs, compiled=False):
     encoder, decoder = twins = [torch_twin(network) for network in vae[:2]]
     ours, rates = adam_settings(epochs * (len(pixels) // batch))
     weights = [weight for twin in twins for weight in trained(twin)]
+    decaying = [weight for weight in trained(decoder) if weight.ndim > 1]
+    groups = [{"params": decaying, "weight_decay": ours.weight_decay}]
+    spared = set(weights) - set(decaying)
+    groups.append({"params": list(spared), "weight_decay": 0.0})
     settings = {"betas": (ours.beta_1, ours.beta_2), "eps": ours.epsilon, "fused": True}
-    adam, images = torch.optim.Adam(weights, **settings), torch.from_numpy(pixels)
+    adam, images = torch.optim.AdamW(groups, **settings), torch.from_numpy(pixels)
     entropy = torch.nn.functional.binary_cross_entropy_with_logits
 
     def loss(grey):
@@ -175,7 +188,8 @@ def train_torch(vae, pixels, batch, epochs, compiled=False):
         for rows in torch.from_numpy(shuffled(len(images), batch, epoch)):
             k = next(step)  # Keras adds ε before it corrects the bias, PyTorch after
             epsilon = ours.epsilon / math.sqrt(1 - ours.beta_2 ** (k + 1))
-            adam.param_groups[0].update(lr=rates[k], eps=epsilon)
+            for group in adam.param_groups:
+                group.update(lr=rates[k], eps=epsilon)
             adam.zero_grad()
             loss(images[rows]).backward()
             torch.nn.utils.clip_grad_norm_(weights, ours.global_clipnorm)
@@ -210,6 +224,7 @@ def train_jax(vae, pixels, batch, epochs):
     (phi, encoder), (theta, decoder) = (jax_twin(network) for network in vae[:2])
     ours, rates = adam_settings(epochs * (len(pixels) // batch))
     b1, b2, eps, images = ours.beta_1, ours.beta_2, ours.epsilon, jnp.asarray(pixels)
+    decay = ours.weight_decay
 
     def loss(weights, x, noise):
         mu, logvar = jnp.split(encoder(weights[0], x), 2, axis=1)
@@ -230,6 +245,7 @@ def train_jax(vae, pixels, batch, epochs):
         g = jax.tree.map(lambda part: part * short, g)
         m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, g)
         v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, v, g)
+        weights[1] = [w * (1 - rate * decay * (w.ndim > 1)) for w in weights[1]]
         rate = rate * jnp.sqrt(1 - b2**t) / (1 - b1**t)
         move = partial(jax.tree.map, lambda w, m, v: w - rate * m / (jnp.sqrt(v) + eps))
         return move(weights, m, v), m, v

@@ -161,6 +161,25 @@ def test_fit_trains_what_the_notebook_trains(contenders):
         np.testing.assert_allclose(a, b, atol=2e-6)
 
 
+def test_keras_decays_the_weights_that_the_notebook_decays(contenders):
+    """By `apply` and by `descend`, with gradients of 0."""
+    nb = contenders.nb
+    ours, theirs = (contenders.build_notebook() for _ in range(2))
+    weights, others = nb.weights_of(ours), nb.weights_of(theirs)
+    start = [weight.numpy() for weight in weights]
+    adam, kerass = nb.make_optimizer(100), contenders.own_adam(theirs, 100)
+    for optimizer, both in ((adam, weights), (kerass, others)):
+        optimizer.build(both)
+        optimizer.iterations.assign(50)  # a large step
+    zeros = [nb.tf.zeros_like(weight) for weight in weights]
+    nb.descend(adam, zeros, weights, nb.kernels(ours.decoder))
+    kerass.apply(zeros, others)
+    moved = [np.any(a != b) for a, b in zip(start, weights, strict=True)]
+    assert sum(moved) == len(nb.kernels(ours.decoder))
+    for weight, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-6)
+
+
 def test_a_quick_race_trains_all_and_leaves_all_files_alone():
     before = stamps()
     words = [sys.executable, str(FOLDER / "race.py"), "--quick", "--only"]

@@ -72,8 +72,7 @@ def test_results_are_whole_and_of_mnist(numbers):
     check_metrics(numbers, **data)
     check_order(numbers)
     assert check_gifs(RESULTS) == 32
-    longer = numbers["taught"]["trained_on"]["elbo"]
-    assert numbers["taught"]["elbo"] > longer > numbers["test"]["elbo"] >= -134.5
+    assert numbers["taught"]["elbo"] > numbers["test"]["elbo"] >= -134.5
     assert numbers["em"]["log_px"] >= -120 and numbers["taught"]["elbo"] >= -131.5
     words = ["git", "ls-files", "Results"]
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout
@@ -108,7 +107,6 @@ def test_readme_numbers_are_those_of_the_run(numbers):
     values = [-test["elbo"], -test["reconstruction"], test["kl"], -numbers["log_px"]]
     values += [-numbers["test_refined"]["elbo"], numbers["gap"]]
     values += [-numbers["taught"]["elbo"], -numbers["em"]["log_px"]]
-    values += [-numbers["taught"]["trained_on"]["elbo"]]
     written = set(re.findall(r"(?<![\d.])\d+\.\d\d(?!\d)", text))
     assert {f"{value:.2f}" for value in values} - written == set()
     assert re.search(rf"\b{numbers['train_seconds']:.0f} s\b", text)

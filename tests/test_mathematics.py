@@ -208,6 +208,21 @@ def test_only_a_gradient_that_is_too_long_is_shortened(nb):
     assert nb.make_optimizer(100).global_clipnorm == nb.CLIP_NORM
 
 
+def test_only_the_decoders_kernels_decay(nb):
+    """With gradients of 0 Adam moves nothing: what moves has decayed."""
+    vae = nb.build(6, [5], 2, "decay")
+    weights, decaying = nb.weights_of(vae), nb.kernels(vae.decoder)
+    assert [weight.shape for weight in decaying] == [(2, 5), (5, 6)]
+    for weight in weights:
+        weight.assign(tf.ones_like(weight))
+    optimizer = nb.make_optimizer(100, peak=0.5, warm_up=0)
+    optimizer.build(weights)
+    nb.descend(optimizer, [tf.zeros_like(w) for w in weights], weights, decaying)
+    for weight in weights:
+        kept = 1 - 0.5 * nb.DECAY if any(weight is one for one in decaying) else 1
+        assert np.allclose(weight, kept, rtol=1e-6)
+
+
 def test_train_visits_every_image_once_per_epoch_and_stops_for_every_look(nb):
     seen, seeds, rows = [], set(), np.arange(35)
     data = rows, -rows
