@@ -167,13 +167,13 @@ def test_keras_decays_the_weights_that_the_notebook_decays(contenders):
     ours, theirs = (contenders.build_notebook() for _ in range(2))
     weights, others = nb.weights_of(ours), nb.weights_of(theirs)
     start = [weight.numpy() for weight in weights]
-    adam, kerass = nb.make_optimizer(100), contenders.own_adam(theirs, 100)
-    for optimizer, both in ((adam, weights), (kerass, others)):
+    adam, other_adam = nb.make_optimizer(100), contenders.own_adam(theirs, 100)
+    for optimizer, both in ((adam, weights), (other_adam, others)):
         optimizer.build(both)
         optimizer.iterations.assign(50)  # a large step
     zeros = [nb.tf.zeros_like(weight) for weight in weights]
     nb.descend(adam, zeros, weights, nb.kernels(ours.decoder))
-    kerass.apply(zeros, others)
+    other_adam.apply(zeros, others)
     moved = [np.any(a != b) for a, b in zip(start, weights, strict=True)]
     assert sum(moved) == len(nb.kernels(ours.decoder))
     for weight, other in zip(weights, others, strict=True):
