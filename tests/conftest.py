@@ -1,5 +1,6 @@
 """What the tests share: the notebook's definitions, small models, whole runs of it."""
 
+import copy
 import itertools
 import json
 import os
@@ -16,6 +17,9 @@ import numpy as np
 import playwright.sync_api as api
 import pytest
 from loader import NOTEBOOK, ROOT, load_definitions
+from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -201,12 +205,39 @@ def run(folder, changes=None, **parameters):
     return finish(start(folder, changes, **parameters), folder)
 
 
+def outputs_of(cell):
+    """What a cell printed, without seconds, and what it showed."""
+    texts = [output.text for output in cell.outputs if output.output_type == "stream"]
+    data = [output.data for output in cell.outputs if "data" in output]
+    shown = [part for part in data if "text/markdown" not in part]  # "training starts"
+    text = re.sub(r"\s*[\d.,]+ s\b", "", "".join(texts))
+    # in the table of variants seconds stand before the parameters, at the line's end
+    return re.sub(r"\s+\d+(?=\s+[\d,]{5,}$)", "", text, flags=re.M), shown
+
+
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """A whole run on the small data."""
-    made = run(make_small_folder(tmp_path_factory.mktemp("small")), **SMALL)
-    assert made.code == 0, made.err[-3000:]
-    return made
+    """A whole run on the small data, in one kernel, and then each cell once more.
+
+    From the last cell to the first: each meets what a whole run leaves behind. The
+    folder has the whole run's Results and notebook; `later` is Results at the very end.
+    """
+    folder = make_small_folder(tmp_path_factory.mktemp("small"))
+    (folder / "explorer").symlink_to(EXPLORER)
+    made = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), SMALL)
+    client = NotebookClient(made, resources={"metadata": {"path": str(folder)}})
+    numbered = [(made.cells.index(cell), cell) for _, cell in sections_of(made)]
+    again, whole = {}, folder / "whole"
+    with client.setup_kernel():
+        for k, cell in numbered:
+            client.execute_cell(cell, k)
+        shutil.copytree(folder / "Results", whole / "Results")
+        nbformat.write(made, whole / "run.ipynb")
+        for k, cell in reversed(numbered):
+            again[cell.id] = outputs_of(client.execute_cell(copy.deepcopy(cell), k))
+    first = {cell.id: outputs_of(cell) for _, cell in numbered}
+    shown = dict(notebook=made, first=first, again=again)
+    return types.SimpleNamespace(folder=whole, later=folder / "Results", **shown)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Whole runs: on small data, again, without MNIST, stopped half-way, and on MNIST."""
 
-import copy
 import functools
 import re
 import resource
@@ -8,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import types
 
 import nbformat
 import numpy as np
@@ -22,19 +20,14 @@ from conftest import (
     check_metadata,
     check_metrics,
     check_order,
-    check_same,
     command,
     environment,
     files_of,
     make_small_folder,
     metrics,
     run,
-    sections_of,
 )
-from loader import NOTEBOOK, ROOT
-from nbclient import NotebookClient
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
+from loader import ROOT
 
 PICTURES = "latent_plane learning_curve posterior gap gap_split importance_weighting "
 PICTURES += "completion denoising morph em_plane map map_untaught "
@@ -68,69 +61,15 @@ def test_images_that_are_all_black_run_to_the_end_of_part_one(tmp_path):
     assert metrics(tmp_path / "Results")["test"]["kl"] < 0.01
 
 
-def test_a_run_prints_one_line_per_epoch_with_all_that_matters(small_run):
-    lines = [ln for ln in small_run.out.splitlines() if ln.startswith("epoch   ")]
-    words = ("train bound", "test bound", "s per epoch", "s left")
-    assert len(lines) == 3 and all(word in line for line in lines for word in words)
-    assert "WARM_UP is cut to a tenth of the steps" in small_run.out
-
-
-def test_a_run_is_clean(small_run):
-    for cell in small_run.notebook.cells:
-        for output in cell.get("outputs", []):
-            assert output.get("name") != "stderr", (cell.id, output["text"])
-
-
-def test_without_the_explorers_folder_one_sentence_says_so(small_run):
-    assert "No folder explorer/ beside the notebook" in small_run.out
-    assert not (small_run.folder / "Results" / "latent_explorer.html").exists()
-
-
-def outputs_of(cell):
-    """What a cell printed, without seconds, and what it showed."""
-    texts = [output.text for output in cell.outputs if output.output_type == "stream"]
-    data = [output.data for output in cell.outputs if "data" in output]
-    shown = [part for part in data if "text/markdown" not in part]  # "training starts"
-    text = re.sub(r"\s*[\d.,]+ s\b", "", "".join(texts))
-    # in the table of variants seconds stand before the parameters, at the line's end
-    return re.sub(r"\s+\d+(?=\s+[\d,]{5,}$)", "", text, flags=re.M), shown
-
-
-@pytest.fixture(scope="module")
-def rerun(tmp_path_factory):
-    """The notebook in one kernel, with the explorer, and then each cell once more.
-
-    From the last cell to the first: each meets what a whole run leaves behind.
-    """
-    folder = make_small_folder(tmp_path_factory.mktemp("rerun"))
-    (folder / "explorer").symlink_to(ROOT / "explorer")
-    made = parameterize_notebook(load_notebook_node(str(NOTEBOOK)), SMALL)
-    client = NotebookClient(made, resources={"metadata": {"path": str(folder)}})
-    numbered = [(s, made.cells.index(cell), cell) for s, cell in sections_of(made)]
-    again = {}
-    with client.setup_kernel():
-        for _, k, cell in numbered:
-            client.execute_cell(cell, k)
-        shutil.copytree(folder / "Results", folder / "first")
-        first = {cell.id: outputs_of(cell) for _, _, cell in numbered}
-        for _, k, cell in reversed(numbered):
-            again[cell.id] = outputs_of(client.execute_cell(copy.deepcopy(cell), k))
-    return types.SimpleNamespace(folder=folder, first=first, again=again)
-
-
-def test_after_a_whole_run_every_cell_can_be_run_again(rerun):
+def test_after_a_whole_run_every_cell_can_be_run_again(small_run):
     """Nothing printed, shown or saved changes, seconds aside."""
-    changed = [c for c, shown in rerun.first.items() if rerun.again[c] != shown]
+    first, again = small_run.first, small_run.again
+    changed = [cell for cell, shown in first.items() if again[cell] != shown]
     listed = ("publish-one", "publish-two", "publish-three", "publish-four")
     assert [c for c in changed if c not in listed] == []  # they list what is new
-    before, after = files_of(rerun.folder / "first"), files_of(rerun.folder / "Results")
+    before, after = files_of(small_run.folder / "Results"), files_of(small_run.later)
     changed = {name for name in before if before[name] != after.get(name)}
     assert {name for name in changed if not name.endswith(".keras")} == set()
-
-
-def test_the_same_seed_gives_the_same_numbers_and_the_same_pictures(small_run, rerun):
-    """Once by papermill, once in a kernel by itself."""
-    check_same(small_run.folder / "Results", rerun.folder / "first")
 
 
 def test_a_finished_notebook_is_folded_and_bare(small_run, tmp_path):
@@ -145,26 +84,55 @@ def test_a_finished_notebook_is_folded_and_bare(small_run, tmp_path):
     check_metadata(nbformat.read(path, as_version=4))
 
 
-def test_without_mnist_and_with_a_damaged_cache_the_stand_in_runs(tmp_path):
-    """Beside the results of MNIST, which stay."""
-    cache, results = tmp_path / "keras" / "datasets", tmp_path / "Results"
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A run by papermill without MNIST, the results of another beside it; 3 epochs."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    cache, results = folder / "keras" / "datasets", folder / "Results"
     cache.mkdir(parents=True)
     results.mkdir()
     (cache / "mnist.npz").write_bytes(b"damaged")
     (results / "metrics.json").write_text("MNIST's")
-    changes = OFFLINE | {"KERAS_HOME": str(tmp_path / "keras")}
-    made = run(tmp_path, changes, **SMALL | dict(DATA="", EPOCHS=1, BATCH_SIZE=128))
+    changes = OFFLINE | {"KERAS_HOME": str(folder / "keras")}
+    made = run(folder, changes, **SMALL | dict(DATA="", BATCH_SIZE=128))
     assert made.code == 0, made.err[-3000:]
-    assert "STAND-IN" in made.out
+    return made
+
+
+def test_without_mnist_and_with_a_damaged_cache_the_stand_in_runs(stand_in):
+    """Beside the results of MNIST, which stay."""
+    results = stand_in.folder / "Results"
+    assert "STAND-IN" in stand_in.out
     assert (results / "metrics.json").read_text() == "MNIST's"
     data = dict(source="scikit-learn digits", stand_in=True, train_images=1437)
     check_metrics(metrics(results / "digits"), **data, test_images=360)
+
+
+def test_a_run_prints_one_line_per_epoch_with_all_that_matters(stand_in):
+    lines = [ln for ln in stand_in.out.splitlines() if ln.startswith("epoch   ")]
+    words = ("train bound", "test bound", "s per epoch", "s left")
+    assert len(lines) == 3 and all(word in line for line in lines for word in words)
+    assert "WARM_UP is cut to a tenth of the steps" in stand_in.out
+
+
+def test_a_run_is_clean(small_run, stand_in):
+    for cell in [*small_run.notebook.cells, *stand_in.notebook.cells]:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", (cell.id, output["text"])
+
+
+def test_without_the_explorers_folder_one_sentence_says_so(small_run, stand_in):
+    page, where = "latent_explorer.html", stand_in.folder / "Results" / "digits"
+    assert "No folder explorer/ beside the notebook" in stand_in.out
+    assert not (where / page).exists()
+    assert (small_run.folder / "Results" / page).exists()
 
 
 NONSENSE = {
     "EPOCHS must be a whole number, 1 or more, not 0.": dict(EPOCHS=0),
     "there is no file nowhere.npz; give the path of an": dict(DATA="nowhere.npz"),
     "epoch is no parameter of this notebook; did you mean EPOCHS": dict(epoch=3),
+    "widths is no parameter of this notebook": dict(widths=500),  # a function's name
 }
 
 
