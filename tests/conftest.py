@@ -15,7 +15,6 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import playwright.sync_api as api
-import psutil
 import pytest
 from loader import NOTEBOOK, ROOT, load_definitions
 from nbclient import NotebookClient
@@ -28,9 +27,6 @@ from sklearn.datasets import load_digits
 COMPILED = tempfile.TemporaryDirectory()
 KEEP = f"--tf_xla_persistent_cache_directory={COMPILED.name}"
 os.environ.setdefault("TF_XLA_FLAGS", KEEP)
-
-# The cores that this process may use, by number; none where the system does not say
-CORES = getattr(psutil.Process(), "cpu_affinity", list)()
 
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 OFFLINE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
@@ -248,24 +244,18 @@ def small_run(tmp_path_factory):
 def mnist_started(tmp_path_factory):
     """A run on the real MNIST, begun; None without MNIST.
 
-    Its parameters are the notebook's, but for the budget of the comparisons and of the
-    taught encoder.
+    Its parameters are the notebook's, but for the budget of EM, of the taught encoder
+    and of the comparisons.
     """
     path = Path(os.environ.get("MNIST_NPZ", ""))
     folder = tmp_path_factory.mktemp("mnist")
     if not path.is_file():
         yield None, folder
         return
-    less = dict(FIGURE_EPOCHS=1, TEACH_ROUNDS=2, TEACH_PASSES=4, JOINT_EPOCHS=8)
+    less = dict(EM_ROUNDS=12, TEACH_PASSES=4, JOINT_EPOCHS=8, FIGURE_EPOCHS=1)
     process = start(folder, {"MNIST_NPZ": str(path.resolve())}, **less)
     yield process, folder
     process.terminate()  # where a test before it failed with -x; else it has ended
-
-
-def keep_to(process, cores):
-    """Let a process, and what it starts from now on, use these cores alone."""
-    if cores and hasattr(psutil.Process, "cpu_affinity"):  # not on every system
-        psutil.Process(process.pid).cpu_affinity(cores)
 
 
 def needs_mnist_run(item):
@@ -279,17 +269,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def long_run(request):
-    """The run on MNIST, if it is asked for, goes on beside all other tests.
-
-    Each has half of the cores: on shared ones their threads wait for each other.
-    """
-    needs = [needs_mnist_run(item) for item in request.session.items]
-    if any(needs):
-        process, _ = request.getfixturevalue("mnist_started")
-        if process is not None and not all(needs):
-            half = len(CORES) // 2
-            keep_to(process, CORES[:half])
-            keep_to(psutil.Process(), CORES[half:])
+    """The run on MNIST, if it is asked for, goes on beside all other tests."""
+    if any(map(needs_mnist_run, request.session.items)):
+        request.getfixturevalue("mnist_started")
 
 
 @pytest.fixture

@@ -299,9 +299,11 @@ def test_keys_pin_the_path_and_escape_clears_it(page):
     for _ in range(5):
         page.keyboard.press("ArrowUp")
     page.keyboard.press(" ")
-    assert page.inner_text("#ends") == "(0.00, 0.00) to (0.00, 0.50)"
+    expected = "(0.00, 0.00) to (0.00, 0.50)"  # in the next frame, or soon after
+    api.expect(page.locator("#ends")).to_have_text(expected)
     page.keyboard.press("Escape")
-    assert not page.is_visible("#morph") and not page.is_visible("#pin1")
+    for name in ("#morph", "#pin1"):
+        api.expect(page.locator(name)).to_be_hidden()
 
 
 def test_a_drag_pins_nothing(page):
@@ -621,7 +623,7 @@ def test_one_model_one_class_no_album(nb, vae, open_page, tmp_path):
     page = open_page(address=write(nb, tmp_path, few))
     for name in ("#models", "#replay", "#note", "#heads"):
         assert not page.is_visible(name), name
-    assert page.inner_text("#verdict") == "Class 0: 100 %"
+    api.expect(page.locator("#verdict")).to_have_text("Class 0: 100 %")
 
 
 THREE = [(0.3, 0.2), (0.5, 0.12), (0.68, 0.22), (0.66, 0.38), (0.45, 0.48)]

@@ -231,9 +231,9 @@ def test_the_notebook_reaches_its_quality_on_mnist(mnist_run):
     bounds = [numbers["figure2"][name][-1]["test"] for name in latents]
     assert bounds == sorted(bounds), "more latents, up to twenty, make a better model"
     assert numbers["paper_settings"]["test_elbo"] < test
-    # another processor is like another seed: EM then scatters by half a nat; lessons
-    # and joint epochs are few here; the committed run is asked for more (-120, -131.5)
-    assert numbers["em"]["log_px"] >= -121 and numbers["taught"]["elbo"] >= -134
+    # rounds, lessons and joint epochs are few here: the committed run is asked for more
+    # (-120 and -131.5)
+    assert numbers["em"]["log_px"] >= -123.5 and numbers["taught"]["elbo"] >= -134
     pupils = numbers["taught"]["pupils"]
     assert pupils["fresh"][-1]["bound"] > pupils["fresh, bound alone"][-1]["bound"]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
