@@ -225,7 +225,7 @@ MUTATIONS = {  # mistake: (piece of the source, its replacement, the check for i
         "sampling",
     ),
     "chances of a whole that is not 1": (
-        "tf.random.stateless_uniform((tf.shape(x)[0], 1), seed) * steps[:, -1:]",
+        "tf.random.stateless_uniform((tf.shape(x)[0], 1), seed) * sums[:, -1:]",
         "tf.random.stateless_uniform((tf.shape(x)[0], 1), seed)",
         "sampling",
     ),
