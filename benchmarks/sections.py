@@ -1,15 +1,16 @@
 """Seconds by section of the notebook, from runs that papermill made.
 
     python -m papermill VAE_MNIST.ipynb run.ipynb -k python3
-    python benchmarks/sections.py run.ipynb [an-earlier-run.ipynb]
+    python benchmarks/sections.py run.ipynb "the column's name"
 
-papermill notes how long each cell took (`make results` takes that out again). Writes
-sections.json and the README's table: the sections that take two seconds and more.
+papermill notes how long each cell took (`make results` takes that out again). Adds a
+column, or replaces the one of that name, in sections.json and the README's table: the
+sections that take two seconds and more in its last column.
 """
 
+import json
 import re
 import sys
-from pathlib import Path
 
 import nbformat
 from report import FOLDER, fill, markdown, write_json
@@ -55,15 +56,17 @@ def table(runs):
     return markdown(["section", *runs], rows)
 
 
-def main(paths):
-    """Read the runs, write their seconds and the table."""
-    names = ["before", "seconds"][-len(paths) :]
-    read = [seconds_by_section(nbformat.read(path, as_version=4)) for path in paths]
-    runs = write_json(FOLDER / "sections.json", dict(zip(names, read, strict=True)))
-    text = table(runs)
+def main(path, name):
+    """Read a run, write its seconds beside those of other runs, and the table."""
+    kept = FOLDER / "sections.json"
+    runs = json.loads(kept.read_text()) if kept.exists() else {}
+    runs[name] = seconds_by_section(nbformat.read(path, as_version=4))
+    text = table(write_json(kept, runs))
     fill(FOLDER, "sections", text)
     print(text)
 
 
 if __name__ == "__main__":
-    main([Path(path) for path in reversed(sys.argv[1:3])])
+    if len(sys.argv) != 3:
+        sys.exit('Give a run and a name: sections.py run.ipynb "Intel Xeon".')
+    main(*sys.argv[1:])

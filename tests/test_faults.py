@@ -168,6 +168,13 @@ def other_faults(notebook, nb, folder, patch):
     def changed_on_the_way():
         nb.unchanged(nb.Results(folder, folder, "", {"EPOCHS": 60}, {}, set()))
 
+    def stopped_on_the_way():
+        results = nb.open_results(folder / "stopped")
+        run_cells(notebook, nb, "publish-one", results=results)
+
+    def too_early():
+        nb.publish(nb.open_results(folder / "early"), "III")
+
     def no_such_digit():
         data = nb.Data(*[None] * 3, np.arange(3), *[None] * 3)
         nb.draw_class(None, None, data, None, 10)
@@ -225,6 +232,8 @@ def other_faults(notebook, nb, folder, patch):
         "a home that there is not": no_home,
         "a full disk": full_disk,
         "a parameter changed on the way": changed_on_the_way,
+        "a training stopped, then published": stopped_on_the_way,
+        "a part published before those above it": too_early,
         "a digit that is not in the data": no_such_digit,
         "networks beyond all memory": huge,
     }
@@ -308,6 +317,20 @@ def test_a_parameter_mistyped_after_a_whole_run_is_refused(notebook, nb):
     with pytest.raises(ValueError, match="EPOCH is no parameter.*did you mean EPOCHS"):
         run_cells(notebook, nb, "known-names", **known, In=past)
     run_cells(notebook, nb, "known-names", **known, In=[*past, good])
+
+
+def test_a_wrong_name_on_the_command_line_is_refused_until_its_cell_is_deleted(
+    notebook, nb
+):
+    """papermill's cell stays in the history; what counts is what ran after ours."""
+    good = {cell.id: cell.source for cell in notebook.cells}["parameters"]
+    past = ["", good, "# Parameters\nwidths = 500\nEPOCHS = 3\n"]
+    known = {"_VALID": True, "widths": nb.widths, "EPOCHS": 3}
+    with pytest.raises(ValueError, match="widths is no parameter of this notebook"):
+        run_cells(notebook, nb, "known-names", **known, In=past)
+    run_cells(notebook, nb, "known-names", **known, In=[*past, good])
+    right = "# Parameters\nEPOCHS = 3\n"
+    run_cells(notebook, nb, "known-names", **known, In=[*past, good, right])
 
 
 def test_what_is_known_is_what_the_parameters_cell_holds(notebook):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import jupytext
 import nbformat
@@ -13,7 +14,9 @@ from conftest import (
     environment,
     make_small_folder,
     metrics,
+    run_cells,
 )
+from IPython.core.interactiveshell import InteractiveShell
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -58,6 +61,30 @@ def test_the_surroundings_settings_are_put_right(notebook, tmp_path):
     done = subprocess.run(words, env=others, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "channels_last float32 tensorflow agg"
+
+
+@pytest.mark.parametrize("shell", [None, types.SimpleNamespace()])
+def test_a_script_ends_where_no_plane_can_be_integrated(notebook, nb, tmp_path, shell):
+    """Run by Python, or whole by IPython, which has no kernel then."""
+    given = dict(J=3, results=nb.open_results(tmp_path), get_ipython=lambda: shell)
+    with pytest.raises(SystemExit) as end:
+        run_cells(notebook, nb, "rest", **given)
+    assert end.value.code == 0 and metrics(tmp_path)["parts"] == ["I"]
+
+
+def test_cells_that_are_skipped_say_so_until_the_parameters_are_set_again(
+    notebook, nb, tmp_path, capsys
+):
+    shell = InteractiveShell()
+    shell.kernel = "one that runs cell by cell"
+    given = dict(J=3, results=nb.open_results(tmp_path), get_ipython=lambda: shell)
+    run_cells(notebook, nb, "rest", **given)
+    capsys.readouterr()
+    shell.run_cell("reached = 1 / 0")
+    assert capsys.readouterr().out.startswith("skipped: run the cell of the parameters")
+    shell.run_cell("LATENTS = 2")
+    shell.run_cell("print(LATENTS + 1)")
+    assert capsys.readouterr().out == "3\n"
 
 
 def test_as_a_script_the_whole_notebook_leaves_the_same(small_run, tmp_path):

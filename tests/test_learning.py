@@ -1,5 +1,7 @@
 """Part III against models small enough to enumerate."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def test_posterior_samples_follow_their_name(nb, three_pixels):
 def test_em_that_has_become_nan_stops_in_a_sentence(nb):
     vae = affine_vae(nb, np.full((2, 3), np.nan), [0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="NaN or infinite: lower EM_RATE"):
-        nb.watch_em(vae, ALL_IMAGES, ALL_IMAGES, [0], [])
+        nb.watch_em(vae, ALL_IMAGES, ALL_IMAGES, 0)
 
 
 def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
@@ -62,26 +64,23 @@ def test_em_climbs_monotonically_when_the_e_step_is_enumerated(nb):
             np.mean(tf.reduce_logsumexp(nb.log_joint(x, z, nb.decode(vae, z)), 1))
         )
 
-    def expected(weights, logits):  # Σ over images of p(z|x) log p(x|z), for each code
-        return tf.reduce_sum(
-            weights * nb.bernoulli_log_prob(x, logits[:, None]), axis=1
-        )
+    def expected(vae, weights, eps):  # Σ over images of p(z|x) log p(x|z), by code
+        logits = vae.decoder(z)[:, None]
+        return tf.reduce_sum(weights * nb.bernoulli_log_prob(x, logits), axis=1)
 
-    step, climbed = (
-        nb.make_pair_step(vae.decoder, expected, keras.optimizers.SGD(3.0)),
-        [],
-    )
+    change = dict(objective=expected, draw=nb.as_stored, only=vae.decoder)
+    step, climbed = nb.make_step(vae, keras.optimizers.SGD(3.0), **change), []
     for _ in range(60):
         climbed.append(evidence())
         weights = tf.transpose(nb.posterior_on(x, z, nb.decode(vae, z)))  # E-step
         for _ in range(5):
-            step(z, weights, nb.seed_for("unused"))  # M-step
+            step(weights, nb.seed_for("unused"))  # M-step
     assert np.all(np.diff(climbed) > -1e-5) and climbed[-1] > climbed[0] + 0.3
 
 
 def test_em_with_sampled_codes_climbs_the_exact_evidence(nb):
     vae, pixels = nb.build(3, [8], 2), np.tile(ALL_IMAGES[[0, 3, 7, 7]], (64, 1))
-    rounds = nb.run_em(vae, pixels, range(8), steps=32, batch=32, rate=0.02, most=256)
+    rounds = nb.run_em(vae, pixels, {range(8): 0.02}, steps=32, batch=32, most=256)
     climbed = [nb.log_evidence(vae, pixels[:4], points=20).mean() for _ in rounds]
     assert len(climbed) == 9 and np.all(np.diff(climbed) > -0.02)
     best = scipy.stats.entropy([1, 1, 2])  # of these images: no model is better
@@ -101,6 +100,19 @@ def test_an_interrupt_leaves_the_model_that_was_there(notebook, nb):
     with pytest.raises(KeyboardInterrupt):
         exec(source, known)
     assert known["vae"] == "trained"
+
+
+def test_an_interrupt_in_ems_first_round_leaves_section_20_a_start(notebook, nb):
+    """The decoder as it was, from which lessons and trainings can go on."""
+    vae, names = nb.build(3, [8], 2), {}
+    names |= dict(vae=vae, N=8, M=4, PASSES=1, run_em=interrupted, x_test=ALL_IMAGES)
+    names |= dict(data=types.SimpleNamespace(x_train=ALL_IMAGES), __name__="run")
+    known = vars(nb) | names
+    (source,) = [cell.source for cell in notebook.cells if cell.id == "run-em"]
+    with pytest.raises(KeyboardInterrupt):
+        exec(source, known)
+    for was, now in zip(vae.decoder.weights, known["em_early"].weights, strict=True):
+        assert was is not now and np.array_equal(was, now)
 
 
 def test_an_interrupted_encoder_leaves_a_decoder_that_learns(nb, monkeypatch):

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 import types
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import affine_vae, frames_of, metrics, own_palettes
+from conftest import affine_vae, frames_of, metrics, own_palettes, run_cells
 
 
 def test_mosaic_puts_each_tile_in_its_place(nb):
@@ -275,14 +278,82 @@ def test_results_deleted_on_the_way_are_made_again(nb, tmp_path):
     assert (tmp_path / "results" / "a.txt").read_text() == "new"
 
 
-def test_a_changed_parameter_is_not_mixed_into_a_run(nb, tmp_path):
-    """Part I's parameters only: others may be lowered on the way."""
-    settings = {"SEED": nb.SEED, "EPOCHS": nb.EPOCHS, "EM_ROUNDS": nb.EM_ROUNDS + 1}
-    results = nb.open_results(tmp_path, settings=settings)
+def open_the_results(notebook, nb, folder, **changes):
+    """What the notebook's own cell opens, with these parameters."""
+    data = types.SimpleNamespace(standin=False, source="test")
+    given = dict(data=data, RESULTS=str(folder), results=None, _VALID=True) | changes
+    return run_cells(notebook, nb, "known-names", "open-results", **given)["results"]
+
+
+def test_a_changed_parameter_is_not_mixed_into_a_run(notebook, nb, tmp_path):
+    results = open_the_results(notebook, nb, tmp_path)
+    results.settings.update(RESULTS=nb.RESULTS)
     nb.save(results, "a.txt", lambda path: path.write_text("fits"))
-    settings["EPOCHS"] += 1
+    results.settings["EPOCHS"] += 1
     with pytest.raises(ValueError, match="EPOCHS was 41 when this run began: set it"):
         nb.save(results, "b.txt", lambda path: path.write_text("does not fit"))
+
+
+def test_later_parts_parameters_may_change_in_a_run(notebook, nb, tmp_path):
+    """The numbers of the parts that are done stay in metrics.json."""
+    first = open_the_results(notebook, nb, tmp_path)
+    first.numbers["test"] = 1.0
+    first.settings.update(RESULTS=nb.RESULTS)
+    nb.publish(first, "I")
+    first.settings.update(RESULTS=str(tmp_path))
+    less = dict(results=first, EM_ROUNDS=2, FIGURE_EPOCHS=1, JOINT_EPOCHS=1)
+    assert open_the_results(notebook, nb, tmp_path, **less) is first
+    other = open_the_results(notebook, nb, tmp_path, results=first, EPOCHS=2)
+    assert other is not first and not first.staging.exists()
+
+
+def test_a_later_part_is_not_published_without_those_before_it(nb, tmp_path):
+    """It would take their numbers out of metrics.json."""
+    (tmp_path / "metrics.json").write_text("{}")
+    results = nb.open_results(tmp_path)
+    with pytest.raises(ValueError, match="Part III comes after I, II: run everything"):
+        nb.publish(results, "III")
+    assert (tmp_path / "metrics.json").read_text() == "{}"
+
+
+def test_a_training_that_was_stopped_is_not_published(notebook, nb, tmp_path):
+    """The networks of the training before it, and its history, are still there."""
+    vae, results = nb.build(12, [8], 2), nb.open_results(tmp_path)
+    old = dict(vae=vae, history=[{"seconds": 1.0}], results=results)
+    with pytest.raises(ValueError, match="training was not finished: run its cell"):
+        run_cells(notebook, nb, "publish-one", **old)
+    assert not any(results.staging.iterdir())
+
+
+@pytest.mark.parametrize("name", ["Results", "run #2", "what?", 'a"b', "ü & <b>"])
+def test_the_live_page_is_found_whatever_its_folder_is_called(
+    notebook, nb, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    shown, results = [], nb.open_results(name)
+    monkeypatch.setattr(nb.ipd, "display", lambda data, raw: shown.append(data))
+    page = Path(name) / "latent_explorer.html"
+    page.write_text("")
+    run_cells(notebook, nb, "explorer-frame", results=results)
+    found = Addresses()
+    found.feed(shown[0]["text/html"])
+    assert [unquote(a) for a in found.addresses] == [page.as_posix()] * 2
+    assert not any(set(address) & set('#?"<') for address in found.addresses)
+    assert page.as_posix() in found.text
+
+
+class Addresses(HTMLParser):
+    """The addresses in a page's frames and links, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def test_a_results_folder_that_cannot_be_written_is_refused(nb, tmp_path):
